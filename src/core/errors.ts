@@ -1,0 +1,63 @@
+/**
+ * Every way in which an operation can be refused, as a closed list.
+ *
+ * A codec maps each code to its dialect in one exhaustive table, so a code added here fails the type
+ * check until every dialect has a row for it. Anything thrown that is not a {@linkcode PosternError} is
+ * a bug: it becomes `internal`, and its detail goes to the log and nowhere else.
+ */
+
+/** The closed list of error codes. A client may rely on these names. */
+export const ERROR_CODES = [
+  "parse_error",
+  "invalid_request",
+  "unknown_operation",
+  "invalid_params",
+  "hello_required",
+  "unsupported_version",
+  "auth_required",
+  "auth_failed",
+  "permission_denied",
+  "not_originator",
+  "not_found",
+  "no_value",
+  "conflict",
+  "ack_out_of_range",
+  "too_large",
+  "rate_limited",
+  "too_many",
+  "peer_not_found",
+  "peer_unreachable",
+  "service_unavailable",
+  "timeout",
+  "storage_full",
+  "shutting_down",
+  "internal",
+] as const;
+
+export type ErrorCode = typeof ERROR_CODES[number];
+
+/** Facts beside the message that a program may want: which field, which limit, who holds it. */
+export type ErrorDetails = Readonly<Record<string, string | number | boolean | null>>;
+
+/** An expected refusal. `message` names the action, the rule and the value seen. */
+export class PosternError extends Error {
+  readonly code: ErrorCode;
+  readonly details: ErrorDetails | undefined;
+
+  constructor(code: ErrorCode, message: string, details?: ErrorDetails) {
+    super(message);
+    this.name = "PosternError";
+    this.code = code;
+    this.details = details;
+  }
+}
+
+/** A value as it may stand in a message: quoted, and cut so that bad input cannot flood a log. */
+export function shown(value: unknown): string {
+  if (typeof value === "string") {
+    const cut = value.length > 64 ? `${value.slice(0, 61)}...` : value;
+    return `"${cut.replaceAll(/[\u0000-\u001f\u007f"\\]/g, "?")}"`;
+  }
+  if (typeof value === "object" && value !== null) return Array.isArray(value) ? "an array" : "an object";
+  return String(value);
+}
