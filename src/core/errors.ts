@@ -58,6 +58,9 @@ export function shown(value: unknown): string {
     const cut = value.length > 64 ? `${value.slice(0, 61)}...` : value;
     return `"${cut.replaceAll(/[\u0000-\u001f\u007f"\\]/g, "?")}"`;
   }
-  if (typeof value === "object" && value !== null) return Array.isArray(value) ? "an array" : "an object";
-  return String(value);
+  if (typeof value !== "object" || value === null) return String(value);
+  if (Array.isArray(value)) return "an array";
+  // A number that JavaScript cannot hold is carried as its text, in an object without a prototype.
+  const isNumber = Object.getPrototypeOf(value) === null && "rawJSON" in value;
+  return isNumber ? String(value.rawJSON).slice(0, 64) : "an object";
 }

@@ -1,0 +1,87 @@
+/**
+ * Fails when the documentation and the code disagree.
+ *
+ * Checks that docs/operations.md is fresh, that relative links and headings exist, that named tests exist,
+ * that the versions agree, and that TypeScript in the pages type-checks.
+ */
+
+import { fromFileUrl, join } from "@std/path";
+import { OPERATIONS } from "../src/operations/registry.ts";
+import {
+  checkGenerated,
+  checkLinks,
+  checkNamedTests,
+  checkVersion,
+  type Page,
+  type Tree,
+} from "./docs/check.ts";
+import { operationsPage } from "./docs/operations_page.ts";
+
+const ROOT = fromFileUrl(new URL("..", import.meta.url));
+const TOP_PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"];
+
+if (import.meta.main) Deno.exitCode = await main();
+
+async function main(): Promise<number> {
+  const tree = treeAt(ROOT);
+  const pages = readPages(ROOT, tree);
+  const complaints = [
+    ...checkGenerated("docs/operations.md", operationsPage(OPERATIONS), tree),
+    ...checkLinks(pages, tree),
+    ...checkNamedTests(pages, tree),
+    ...checkVersion(tree),
+    ...await checkCode(pages),
+  ];
+  for (const complaint of complaints) console.error(complaint);
+  console.log(`docs: ${pages.length} pages, ${complaints.length} complaints`);
+  return complaints.length === 0 ? 0 : 1;
+}
+
+function treeAt(root: string): Tree {
+  const read = (path: string) => {
+    try {
+      return Deno.readTextFileSync(join(root, path));
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return undefined;
+      throw error;
+    }
+  };
+  const exists = (path: string) => {
+    try {
+      Deno.statSync(join(root, path));
+      return true;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return false;
+      throw error;
+    }
+  };
+  return { exists, read };
+}
+
+function readPages(root: string, tree: Tree): Page[] {
+  const paths = [...TOP_PAGES, ...pagesBelow(root, "docs")].sort();
+  return paths.flatMap((path) => {
+    const text = tree.read(path);
+    return text === undefined ? [] : [{ path, text }];
+  });
+}
+
+function pagesBelow(root: string, folder: string): string[] {
+  return [...Deno.readDirSync(join(root, folder))].flatMap((entry) => {
+    const path = `${folder}/${entry.name}`;
+    if (entry.isDirectory) return pagesBelow(root, path);
+    return path.endsWith(".md") ? [path] : [];
+  });
+}
+
+/** Deno itself type-checks the blocks that a page marks as TypeScript. */
+async function checkCode(pages: readonly Page[]): Promise<string[]> {
+  const withCode = pages.filter(({ text }) => /^```(?:ts|typescript)\b/m.test(text));
+  if (withCode.length === 0) return [];
+  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["check", "--quiet", "--doc-only", ...withCode.map(({ path }) => path)],
+    cwd: ROOT,
+    env: { NO_COLOR: "1" },
+  }).output();
+  return success ? [] : [new TextDecoder().decode(stderr).trim()];
+}

@@ -1,0 +1,57 @@
+/**
+ * Every command there is, in the order in which the overview tells them.
+ *
+ * A command's file is loaded when it is used, so that none pays for the others.
+ */
+
+import type { Command } from "./command.ts";
+import { UsageError } from "./exit_codes.ts";
+import { shown } from "../client/mod.ts";
+
+type Loader = () => Promise<{ readonly command: Command }>;
+
+const COMMANDS: Readonly<Record<string, Loader>> = {
+  start: () => import("./commands/start.ts"),
+  stop: () => import("./commands/stop.ts"),
+  restart: () => import("./commands/restart.ts"),
+  status: () => import("./commands/status.ts"),
+  daemon: () => import("./commands/daemon.ts"),
+  send: () => import("./commands/send.ts"),
+  inbox: () => import("./commands/inbox.ts"),
+  ack: () => import("./commands/ack.ts"),
+  tail: () => import("./commands/tail.ts"),
+  call: () => import("./commands/call.ts"),
+  whoami: () => import("./commands/whoami.ts"),
+  peers: () => import("./commands/peers.ts"),
+  path: () => import("./commands/path.ts"),
+  version: () => import("./commands/version.ts"),
+};
+
+/** Commands that may also be written behind `daemon`. */
+const BEHIND_DAEMON: ReadonlySet<string> = new Set(["start", "stop", "status", "restart"]);
+
+/** The names of all commands. */
+export const COMMAND_NAMES: readonly string[] = Object.keys(COMMANDS);
+
+/** @throws {UsageError} when there is no such command */
+export async function loadCommand(name: string): Promise<Command> {
+  if (!Object.hasOwn(COMMANDS, name)) {
+    throw new UsageError(`there is no command ${shown(name)}; see: postern --help`);
+  }
+  return (await COMMANDS[name]!()).command;
+}
+
+/** Splits a command line into the command's name and what is meant for it; options may come first. */
+export function splitCommandLine(argv: readonly string[]): { name: string | null; rest: string[] } {
+  let at = 0;
+  while (at < argv.length && argv[at]!.startsWith("-") && argv[at] !== "--") {
+    at += argv[at] === "--dir" ? 2 : 1;
+  }
+  const name = argv[at] ?? null;
+  const rest = [...argv.slice(0, at), ...argv.slice(at + 1)];
+  const next = rest[at];
+  if (name === "daemon" && next !== undefined && BEHIND_DAEMON.has(next)) {
+    return { name: next, rest: rest.toSpliced(at, 1) };
+  }
+  return { name, rest };
+}

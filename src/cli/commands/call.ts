@@ -1,0 +1,48 @@
+/** `postern call`: any operation by name, so that nothing waits for a command of its own. */
+
+import { shown } from "../../client/mod.ts";
+import type { Command } from "../command.ts";
+import { EXIT, UsageError } from "../exit_codes.ts";
+import { readAllInput } from "../input.ts";
+import { requireObject } from "../json_argument.ts";
+import { withClient } from "../session.ts";
+
+export const command: Command = {
+  name: "call",
+  usage: ["<operation> [json-object | -]"],
+  summary: "Call any operation and print its result as JSON.",
+  details: [
+    "The object holds the operation's parameters; - reads it from stdin, where secrets",
+    'belong. "call system.operations" lists what there is. What streams is for tail.',
+  ],
+  options: [],
+  examples: [
+    "call system.operations",
+    `call event.read '{"after": 0, "limit": 10}'`,
+    "call event.send - < message.json",
+  ],
+  arguments: [1, 2],
+  async run(context) {
+    const [operation = "", argument] = context.args;
+    const params = await readParams(operation, argument);
+    return await withClient(context, async (client) => {
+      const result = await client.call<unknown>(operation, params);
+      await context.out.result(result, (value) => JSON.stringify(value, null, 2));
+      return EXIT.ok;
+    });
+  },
+};
+
+async function readParams(operation: string, argument: string | undefined): Promise<string> {
+  if (operation.endsWith("subscribe")) {
+    throw new UsageError(`${shown(operation)} streams; "postern tail" follows events`);
+  }
+  if (argument === undefined) return "{}";
+  const fromStdin = argument === "-";
+  if (!fromStdin && /^auth(\.|$)/.test(operation)) {
+    throw new UsageError(`${shown(operation)} takes its parameters from stdin only: use -`);
+  }
+  const text = fromStdin ? await readAllInput() : argument;
+  requireObject(text, "the parameters");
+  return text;
+}

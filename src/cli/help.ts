@@ -1,0 +1,56 @@
+/** `--help`, derived from the commands' entries. At most 40 lines each. */
+
+import { type Command, COMMON_OPTIONS, type Option } from "./command.ts";
+
+const EXIT_LINE = "Exit codes: 0 ok, 1 failed, 2 usage, 3 no daemon, 4 refused.";
+
+/** The help of one command. */
+export function commandHelp(command: Command): string {
+  const lines = [
+    `${command.summary}`,
+    "",
+    "Usage:",
+    ...command.usage.map((form) => `  postern ${command.name} ${form}`.trimEnd()),
+    "",
+    ...(command.details ?? []),
+    ...(command.details ? [""] : []),
+    "Options:",
+    ...table(
+      [...command.options, ...COMMON_OPTIONS].map((option) => [spelling(option), option.help]),
+    ),
+    "",
+    "Examples:",
+    ...command.examples.map((example) => `  postern ${example}`),
+    "",
+    EXIT_LINE,
+  ];
+  return lines.join("\n");
+}
+
+/** The help of the whole program. */
+export function overview(commands: readonly Command[]): string {
+  return [
+    "Postern: messages between the programs of one machine, kept until they are read.",
+    "",
+    "Usage:",
+    "  postern <command> [arguments] [options]",
+    "",
+    "Commands:",
+    ...table(commands.map((command) => [command.name, command.summary])),
+    "",
+    "Every command takes --dir PATH, --json and --help.",
+    "The directory: --dir, else POSTERN_DIR, else postern/default where programs keep their state.",
+    "Also in the environment: POSTERN_SOCKET_PATH, POSTERN_TOKEN_FILE, NO_COLOR.",
+    EXIT_LINE,
+  ].join("\n");
+}
+
+function spelling({ name, value }: Option): string {
+  const short = name === "help" ? "-h, " : "";
+  return `${short}--${name}${value === undefined ? "" : ` ${value}`}`;
+}
+
+function table(rows: readonly (readonly [string, string])[]): string[] {
+  const width = Math.max(...rows.map(([left]) => left.length));
+  return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`);
+}

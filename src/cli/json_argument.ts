@@ -1,0 +1,21 @@
+/** JSON that a person wrote on a command line or into a pipe, with messages that help to mend it. */
+
+import { shown } from "../client/mod.ts";
+import { UsageError } from "./exit_codes.ts";
+
+/** Checks that `text` is JSON; `what` says in a message what it was meant to be. Returns what it says. */
+export function requireJson(text: string, what: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    const seen = text.trim() === "" ? "nothing" : shown(text.trim());
+    throw new UsageError(`${what}: JSON is expected, got ${seen}; a string needs its own quotes`);
+  }
+}
+
+/** The same where only an object will do. */
+export function requireObject(text: string, what: string): object {
+  const value = requireJson(text, what);
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value;
+  throw new UsageError(`${what}: a JSON object is expected, got ${shown(value)}`);
+}

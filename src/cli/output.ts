@@ -1,0 +1,91 @@
+/**
+ * What a command prints: text for people, JSON for programs, complaints on stderr.
+ *
+ * Results wait for the reader of stdout, so that a slow pipe costs no memory. A reader that has gone away
+ * ends the command quietly. Colour goes to a terminal only, and not with NO_COLOR.
+ */
+
+/** The reader of stdout has gone away. */
+export class OutputClosed extends Error {
+  override readonly name = "OutputClosed";
+}
+
+/** Where bytes go; `Deno.stdout` and `Deno.stderr` are such. */
+export interface Sink {
+  write(bytes: Uint8Array): Promise<number>;
+  isTerminal(): boolean;
+}
+
+/** What one command prints to. */
+export class Output {
+  /** Whether to answer for programs. */
+  json = false;
+  readonly #out: Sink;
+  readonly #err: Sink;
+  readonly #coloured: boolean;
+  readonly #encoder = new TextEncoder();
+
+  constructor(out: Sink = Deno.stdout, err: Sink = Deno.stderr, noColor: boolean = Deno.noColor) {
+    this.#out = out;
+    this.#err = err;
+    this.#coloured = !noColor && out.isTerminal();
+  }
+
+  /** Whether a person reads along. */
+  get isTerminal(): boolean {
+    return this.#out.isTerminal();
+  }
+
+  /** One line, or several, on stdout. */
+  line(text: string): Promise<void> {
+    return this.raw(`${text}\n`);
+  }
+
+  /** Text on stdout as it is. */
+  async raw(text: string): Promise<void> {
+    try {
+      await this.#writeAll(this.#out, text);
+    } catch (error) {
+      if (error instanceof Deno.errors.BrokenPipe) throw new OutputClosed();
+      throw error;
+    }
+  }
+
+  /** One JSON value on one line. */
+  object(value: unknown): Promise<void> {
+    return this.line(JSON.stringify(value));
+  }
+
+  /** The value as JSON for programs, else the text that `toText` makes of it. */
+  result<T>(value: T, toText: (value: T) => string): Promise<void> {
+    return this.json ? this.object(value) : this.line(toText(value));
+  }
+
+  /** A line for whoever watches, on stderr. */
+  async note(text: string): Promise<void> {
+    try {
+      await this.#writeAll(this.#err, `${text}\n`);
+    } catch {
+      // Nobody listens there, and the exit code still tells.
+    }
+  }
+
+  /** Text that stands back on a coloured terminal. */
+  dim(text: string): string {
+    return this.#coloured ? `\x1b[2m${text}\x1b[22m` : text;
+  }
+
+  async #writeAll(sink: Sink, text: string): Promise<void> {
+    const bytes = this.#encoder.encode(text);
+    for (let at = 0; at < bytes.length;) at += await sink.write(bytes.subarray(at));
+  }
+}
+
+/** Text of others made harmless for a terminal: control characters are shown, not obeyed. */
+export function printable(text: string): string {
+  return text.replaceAll(
+    // deno-lint-ignore no-control-regex
+    /[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}

@@ -1,0 +1,119 @@
+/**
+ * From the command line to an exit code. Nothing that goes wrong leaves here as an exception.
+ */
+
+import { ConnectionError, PosternError } from "../client/mod.ts";
+import type { Command } from "./command.ts";
+import { COMMAND_NAMES, loadCommand, splitCommandLine } from "./commands.ts";
+import { EXIT, exitCodeOf, UsageError } from "./exit_codes.ts";
+import { commandHelp, overview } from "./help.ts";
+import { Output, OutputClosed, printable } from "./output.ts";
+import { parseCommandLine, Values } from "./values.ts";
+
+/**
+ * Runs one command line.
+ *
+ * @param argv The arguments behind the program's name.
+ * @param out Where to print.
+ * @returns The exit code: 0 ok, 1 failed, 2 usage, 3 no daemon, 4 refused.
+ */
+export async function runCommandLine(
+  argv: readonly string[],
+  out: Output = new Output(),
+): Promise<number> {
+  try {
+    return await run(argv, out);
+  } catch (error) {
+    if (error instanceof OutputClosed) return EXIT.ok;
+    await complain(out, error);
+    return exitCodeOf(error);
+  }
+}
+
+async function run(argv: readonly string[], out: Output): Promise<number> {
+  const { name, rest } = splitCommandLine(argv);
+  out.json = beforeDashes(rest).includes("--json");
+  if (name === null) return await withoutCommand(rest, out);
+  if (name === "help") return await runHelp(rest, out);
+  const command = await loadCommand(name);
+  const { args, values } = inCommand(command, () => parseCommandLine(command, rest));
+  if (values.flag("help")) {
+    await out.line(commandHelp(command));
+    return EXIT.ok;
+  }
+  return await runOne(command, { args, values, out });
+}
+
+async function runOne(
+  command: Command,
+  context: { args: string[]; values: Values; out: Output },
+): Promise<number> {
+  try {
+    return await command.run(context);
+  } catch (error) {
+    throw error instanceof UsageError ? withHint(error, command) : advised(error, context.values);
+  }
+}
+
+async function withoutCommand(rest: readonly string[], out: Output): Promise<number> {
+  if (rest.includes("--version")) return await run(["version", ...rest.filter(isNotVersion)], out);
+  if (!rest.includes("--help") && !rest.includes("-h")) {
+    throw new UsageError("which command? See: postern --help");
+  }
+  return await runHelp([], out);
+}
+
+async function runHelp(names: readonly string[], out: Output): Promise<number> {
+  const wanted = names.filter((name) => !name.startsWith("-"));
+  const commands = await Promise.all((wanted.length ? wanted : COMMAND_NAMES).map(loadCommand));
+  await out.line(wanted.length ? commands.map(commandHelp).join("\n\n") : overview(commands));
+  return EXIT.ok;
+}
+
+function inCommand<T>(command: Command, parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    throw error instanceof UsageError ? withHint(error, command) : error;
+  }
+}
+
+function withHint(error: UsageError, command: Command): UsageError {
+  const form = `postern ${command.name} ${command.usage[0]}`.trimEnd();
+  return new UsageError(`${command.name}: ${error.message}; usage: ${form}`);
+}
+
+/** A missing daemon is told in one line, with the way to start it. */
+function advised(error: unknown, values: Values): unknown {
+  if (!(error instanceof ConnectionError) || !error.noDaemon) return error;
+  const dir = values.text("dir");
+  const start = dir === undefined ? "postern start" : `postern start --dir ${quoted(dir)}`;
+  return new ConnectionError(error.code, `no daemon: ${error.message}; start it with: ${start}`);
+}
+
+function quoted(path: string): string {
+  return /^[\w./@%+=:,-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
+}
+
+async function complain(out: Output, error: unknown): Promise<void> {
+  const message = error instanceof Error ? error.message : String(error);
+  await out.note(
+    out.json
+      ? JSON.stringify({ error: { code: codeOf(error), message } })
+      : `postern: ${message.split("\n").map(printable).join("\n")}`,
+  );
+}
+
+function codeOf(error: unknown): string {
+  if (error instanceof UsageError) return "usage";
+  return error instanceof PosternError || error instanceof ConnectionError ? error.code : "failed";
+}
+
+function beforeDashes(args: readonly string[]): readonly string[] {
+  const end = args.indexOf("--");
+  return end < 0 ? args : args.slice(0, end);
+}
+
+function isNotVersion(arg: string): boolean {
+  return arg !== "--version";
+}

@@ -1,0 +1,96 @@
+/**
+ * Options and arguments of one command line, strictly: what a command has not declared is an error.
+ *
+ * Every problem is a {@linkcode UsageError} that names the option and the value seen.
+ */
+
+import { parseArgs } from "@std/cli/parse-args";
+import { type Command, COMMON_OPTIONS, type Option } from "./command.ts";
+import { UsageError } from "./exit_codes.ts";
+import { shown } from "../client/mod.ts";
+
+/** The options that were given. */
+export class Values {
+  readonly #given: Record<string, unknown>;
+
+  constructor(given: Record<string, unknown>) {
+    this.#given = given;
+  }
+
+  /** Whether a switch is on. */
+  flag(name: string): boolean {
+    return this.#given[name] === true;
+  }
+
+  text(name: string): string | undefined {
+    return this.#given[name] as string | undefined;
+  }
+
+  /** All values of an option that may be repeated; `undefined` when there is none. */
+  list(name: string): string[] | undefined {
+    const given = this.#given[name] as string[] | undefined;
+    const values = given?.flatMap((value) => value.split(",")).filter((value) => value !== "");
+    return values?.length ? values : undefined;
+  }
+
+  /** A whole number from `min` to `max`. */
+  integer(name: string, [min, max]: readonly [number, number]): number | undefined {
+    const text = this.text(name);
+    return text === undefined ? undefined : toInteger(`--${name}`, text, [min, max]);
+  }
+}
+
+/** A whole number, or a usage error that says what `name` must be. */
+export function toInteger(
+  name: string,
+  text: string,
+  [min, max]: readonly [number, number],
+): number {
+  const value = /^\d{1,16}$/.test(text) ? Number(text) : NaN;
+  if (value >= min && value <= max) return value;
+  const range = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
+  throw new UsageError(`${name} is a whole number ${range}, not ${shown(text)}`);
+}
+
+/** Reads the command line behind the command's name. */
+export function parseCommandLine(
+  command: Command,
+  argv: readonly string[],
+): { args: string[]; values: Values } {
+  const options = [...COMMON_OPTIONS, ...command.options];
+  const names = (wanted: (option: Option) => boolean) =>
+    options.filter(wanted).map((option) => option.name);
+  const parsed = parseArgs(argv, {
+    string: ["_", ...names((option) => option.value !== undefined)],
+    boolean: names((option) => option.value === undefined),
+    collect: names((option) => option.many === true),
+    alias: { help: "h" },
+    unknown: (arg: string, key?: string) => {
+      if (key === undefined) return true;
+      throw new UsageError(`unknown option ${shown(arg)}`);
+    },
+  });
+  const args = parsed._.map(String);
+  const values = checked(options, parsed);
+  if (!values.flag("help")) requireCount(command, args);
+  return { args, values };
+}
+
+function checked(options: readonly Option[], parsed: Record<string, unknown>): Values {
+  const given: Record<string, unknown> = {};
+  for (const { name, value, many } of options) {
+    const seen = parsed[name];
+    const empty = seen === undefined || (many && (seen as unknown[]).length === 0);
+    if (value !== undefined && !empty) {
+      const values = many ? seen as string[] : [seen];
+      if (values.includes("")) throw new UsageError(`--${name} needs a value: --${name} ${value}`);
+    }
+    if (!empty) given[name] = seen;
+  }
+  return new Values(given);
+}
+
+function requireCount({ arguments: [min, max] }: Command, args: readonly string[]): void {
+  if (args.length < min) throw new UsageError("an argument is missing");
+  if (args.length > max) throw new UsageError(`unexpected argument ${shown(args[max])}`);
+}

@@ -1,0 +1,289 @@
+/**
+ * One connection: requests go out in one write for many, replies come back to whoever asked.
+ *
+ * What always holds: a request is settled exactly once, by its reply, by its abort or by the end of the
+ * connection; at most MAX_IN_FLIGHT requests are at the daemon, more wait here, up to MAX_WAITING_CHARS of
+ * them, and beyond that a request is refused at once; while paused nothing is read, so the daemon's own
+ * flow control takes over.
+ */
+
+import { decodeLine, encodeRequest, type Received } from "./axon.ts";
+import { ConnectionError, PosternError, shown } from "./errors.ts";
+import { LineSplitter } from "../codecs/ndjson.ts";
+import type { InboundEvent } from "./messages.ts";
+
+/** What a connection needs of a socket; `Deno.Conn` has it. */
+export interface Transport {
+  read(buffer: Uint8Array<ArrayBuffer>): Promise<number | null>;
+  write(bytes: Uint8Array<ArrayBuffer>): Promise<number>;
+  close(): void;
+}
+
+/** How a connection came to its end. */
+export interface Closed {
+  /** `"client"` when this program closed it, `"daemon"` when the other side did, else `"error"`. */
+  readonly by: "client" | "daemon" | "error";
+  /** Why, for people. */
+  readonly reason: string;
+  /** What requests without a reply, and later ones, fail with. */
+  readonly error: ConnectionError | PosternError;
+}
+
+/** What may be chosen for one request. */
+export interface RequestOptions {
+  /** Gives up waiting. The request may still be carried out. */
+  readonly signal?: AbortSignal;
+  /** Gives up after so long, with `timeout`. By default a request waits as long as it takes. */
+  readonly timeoutMs?: number;
+}
+
+/** Takes a pushed event and the length of its line. */
+export type EventListener = (event: InboundEvent, chars: number) => void;
+
+/** What may be chosen for a connection. */
+export interface ConnectionOptions {
+  /** Called for each pushed event, with the length of its line in characters. */
+  readonly onEvent?: EventListener;
+  /** Longest request, in bytes; the daemon would end the connection over a longer one. */
+  readonly maxLineBytes?: number;
+}
+
+/** Under the daemon's own bound of 4,096, which it enforces with `too_many`. */
+const MAX_IN_FLIGHT = 1024;
+/** Text of requests that wait for their turn; a program that outruns the daemon further is told `too_many`. */
+const MAX_WAITING_CHARS = 64 * 1024 * 1024;
+/** The daemon's default for `max_line_bytes`. */
+export const MAX_LINE_BYTES = 1024 * 1024;
+/** A reply stops before 1 MiB unless one message alone is larger. */
+const MAX_REPLY_BYTES = 8 * 1024 * 1024;
+const WRITE_CHARS = 256 * 1024;
+
+interface Pending {
+  readonly resolve: (result: unknown) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** A connection that speaks AXON. Opened by `openConnection`. */
+export class Connection {
+  readonly closed: Promise<Closed>;
+  readonly #transport: Transport;
+  readonly #onEvent: EventListener;
+  readonly #maxLineBytes: number;
+  readonly #pending = new Map<string, Pending>();
+  readonly #encoder = new TextEncoder();
+  #waiting: string[] = [];
+  #waitingFrom = 0;
+  #waitingChars = 0;
+  #unanswered = 0;
+  #lastId = 0;
+  #writing = false;
+  #resume: PromiseWithResolvers<void> | null = null;
+  #end: Closed | null = null;
+  #complaint: PosternError | null = null;
+  #settleClosed!: (closed: Closed) => void;
+
+  constructor(transport: Transport, options: ConnectionOptions = {}) {
+    this.#transport = transport;
+    this.#onEvent = options.onEvent ?? (() => {});
+    this.#maxLineBytes = options.maxLineBytes ?? MAX_LINE_BYTES;
+    this.closed = new Promise((resolve) => this.#settleClosed = resolve);
+    this.#readAll();
+  }
+
+  /**
+   * Sends one request. `params` is the text of a JSON object.
+   *
+   * @throws {PosternError} what the daemon refused it with; `too_large`, `too_many`, `timeout`
+   * @throws {ConnectionError} `ECONNRESET` when the connection ended first
+   */
+  request(operation: string, params: string, options: RequestOptions = {}): Promise<unknown> {
+    const { signal, timeoutMs } = options;
+    return new Promise((resolve, reject) => {
+      signal?.throwIfAborted();
+      if (this.#end !== null) throw this.#end.error;
+      const reqId = String(++this.#lastId);
+      this.#enqueue(encodeRequest(reqId, operation, params));
+      let release = () => {};
+      const settle = <T>(then: (value: T) => void) => (value: T) => {
+        this.#pending.delete(reqId);
+        release();
+        then(value);
+      };
+      const pending = { resolve: settle(resolve), reject: settle(reject) };
+      this.#pending.set(reqId, pending);
+      if (signal || timeoutMs) {
+        release = giveUpOn(operation, { signal, timeoutMs }, pending.reject);
+      }
+    });
+  }
+
+  /** Stops reading, and so, soon, the daemon's writing. Replies wait as well. */
+  pause(): void {
+    this.#resume ??= Promise.withResolvers();
+  }
+
+  /** Reads again. */
+  resume(): void {
+    this.#resume?.resolve();
+    this.#resume = null;
+  }
+
+  /** Ends the connection now. What has no reply yet fails. */
+  close(reason = "closed by this program"): void {
+    this.#finish({ by: "client", reason, error: new ConnectionError("ECONNRESET", reason) });
+  }
+
+  #enqueue(line: string): void {
+    const bound = this.#maxLineBytes;
+    // A character takes at most three bytes, so most lines need no counting.
+    if (line.length * 3 > bound && this.#encoder.encode(line).length > bound) {
+      throw new PosternError(
+        "too_large",
+        `sending a request: a line has at most ${bound} bytes, this one is longer`,
+      );
+    }
+    if (this.#waitingChars + line.length > MAX_WAITING_CHARS) {
+      throw new PosternError(
+        "too_many",
+        `sending a request: at most ${MAX_WAITING_CHARS} characters may wait for the daemon`,
+      );
+    }
+    this.#waiting.push(line);
+    this.#waitingChars += line.length;
+    this.#startWriting();
+  }
+
+  #startWriting(): void {
+    if (this.#writing) return;
+    this.#writing = true;
+    // Later in this turn, so that all that is asked for meanwhile goes out in one write.
+    queueMicrotask(() => this.#writeAll());
+  }
+
+  async #writeAll(): Promise<void> {
+    try {
+      for (let text = this.#nextText(); text !== ""; text = this.#nextText()) {
+        const bytes = this.#encoder.encode(text);
+        for (let at = 0; at < bytes.length;) {
+          at += await this.#transport.write(bytes.subarray(at));
+        }
+      }
+      this.#writing = false;
+    } catch (cause) {
+      // What the daemon said last stands in what can still be read, so the reader tells the reason.
+      if (!isReset(cause)) this.#fail(cause);
+    }
+  }
+
+  #nextText(): string {
+    let from = this.#waitingFrom;
+    let size = 0;
+    while (
+      from < this.#waiting.length && size < WRITE_CHARS && this.#unanswered < MAX_IN_FLIGHT &&
+      this.#end === null
+    ) {
+      size += this.#waiting[from++]!.length;
+      this.#unanswered++;
+    }
+    const text = this.#waiting.slice(this.#waitingFrom, from).join("");
+    this.#waitingFrom = from;
+    this.#waitingChars -= size;
+    if (from === this.#waiting.length || from > MAX_IN_FLIGHT * 4) {
+      this.#waiting = this.#waiting.slice(from);
+      this.#waitingFrom = 0;
+    }
+    return text;
+  }
+
+  async #readAll(): Promise<void> {
+    const lines = new LineSplitter(MAX_REPLY_BYTES);
+    try {
+      while (this.#end === null) {
+        if (this.#resume !== null) await this.#resume.promise;
+        const count = await this.#transport.read(lines.space());
+        if (count === null) return this.#finish(this.#endOfStream());
+        for (const line of lines.take(count)) this.#receive(line);
+        if (lines.overlong) throw unreadable(`longer than ${MAX_REPLY_BYTES} bytes`);
+      }
+    } catch (cause) {
+      this.#fail(cause);
+    }
+  }
+
+  #receive(line: string | null): void {
+    if (line === null) throw unreadable("not UTF-8");
+    if (this.#end !== null) return;
+    const received = decodeLine(line);
+    if (received.type === "event") this.#onEvent(received.event, line.length);
+    else if (received.type !== "other") this.#settle(received);
+  }
+
+  #settle(received: Received & { type: "reply" | "refusal" }): void {
+    if (received.reqId === null) {
+      if (received.type === "refusal") this.#complaint = received.error;
+      return;
+    }
+    this.#unanswered--;
+    if (this.#waitingFrom < this.#waiting.length) this.#startWriting();
+    const pending = this.#pending.get(received.reqId);
+    if (received.type === "reply") pending?.resolve(received.result);
+    else pending?.reject(received.error);
+  }
+
+  #endOfStream(): Closed {
+    const complaint = this.#complaint;
+    const reason = complaint === null
+      ? "the daemon ended the connection"
+      : `the daemon ended the connection: ${complaint.message}`;
+    return { by: "daemon", reason, error: complaint ?? new ConnectionError("ECONNRESET", reason) };
+  }
+
+  #fail(cause: unknown): void {
+    if (isReset(cause)) return this.#finish(this.#endOfStream());
+    const error = cause instanceof ConnectionError ? cause : new ConnectionError(
+      "ECONNRESET",
+      `the connection failed: ${cause instanceof Error ? cause.message : shown(cause)}`,
+      { cause },
+    );
+    this.#finish({ by: "error", reason: error.message, error });
+  }
+
+  #finish(end: Closed): void {
+    if (this.#end !== null) return;
+    this.#end = end;
+    this.resume();
+    this.#waiting = [];
+    this.#waitingFrom = 0;
+    this.#transport.close();
+    for (const pending of [...this.#pending.values()]) pending.reject(end.error);
+    this.#settleClosed(end);
+  }
+}
+
+/** Rejects when the caller gives up; the returned function forgets about it. */
+function giveUpOn(
+  operation: string,
+  options: RequestOptions,
+  reject: (error: Error) => void,
+): () => void {
+  const { signal, timeoutMs } = options;
+  const aborted = () => reject(signal!.reason);
+  signal?.addEventListener("abort", aborted, { once: true });
+  const timer = timeoutMs === undefined ? undefined : setTimeout(() => {
+    const rule = `no reply within ${timeoutMs} ms; it may still be carried out`;
+    reject(new PosternError("timeout", `calling ${shown(operation)}: ${rule}`));
+  }, timeoutMs);
+  return () => {
+    signal?.removeEventListener("abort", aborted);
+    clearTimeout(timer);
+  };
+}
+
+function unreadable(what: string): ConnectionError {
+  return new ConnectionError("EPROTO", `the daemon sent a line that is ${what}`);
+}
+
+function isReset(cause: unknown): boolean {
+  return cause instanceof Deno.errors.ConnectionReset || cause instanceof Deno.errors.BrokenPipe ||
+    cause instanceof Deno.errors.BadResource || cause instanceof Deno.errors.Interrupted;
+}

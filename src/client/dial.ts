@@ -1,0 +1,127 @@
+/**
+ * From a target to a connection that may be used: connect, hello, token.
+ *
+ * Hello and token go out together and are answered in order, so opening costs one round trip. Where there
+ * is no token file the connection stays without authentication, which a daemon may allow.
+ */
+
+import { AXON_VERSION, encodeParams } from "./axon.ts";
+import { Connection, type ConnectionOptions } from "./connection.ts";
+import { readToken, type Target } from "./discovery.ts";
+import { ConnectionError, shown } from "./errors.ts";
+import type { Welcome } from "./messages.ts";
+
+/** How to open a connection. */
+export interface DialOptions extends ConnectionOptions {
+  readonly consumer?: string;
+  readonly signal?: AbortSignal;
+  /** How long the daemon may take to answer the hello. A busy daemon is slow, not dead. */
+  readonly timeoutMs?: number;
+  /** False to say hello only. @default {true} */
+  readonly authenticate?: boolean;
+}
+
+/** An open connection and how the daemon introduced itself on it. */
+export interface Opened {
+  readonly connection: Connection;
+  readonly welcome: Welcome;
+}
+
+/** The default of `timeoutMs`. */
+export const HELLO_TIMEOUT_MS = 10_000;
+
+/**
+ * Connects, negotiates and authenticates.
+ *
+ * @throws {ConnectionError} `ENOENT`, `ECONNREFUSED`, `EACCES`, `ETIMEDOUT`, `ECONNRESET`, `EPROTO`
+ * @throws {PosternError} `auth_failed`, `permission_denied`, `unsupported_version`, `invalid_params`
+ */
+export async function openConnection(target: Target, options: DialOptions): Promise<Opened> {
+  options.signal?.throwIfAborted();
+  const token = options.authenticate === false ? null : readToken(target.tokenPath);
+  const socket = await connectSocket(target.socketPath);
+  const connection = new Connection(socket, options);
+  try {
+    const welcome = withinTime(introduce(connection, options, token), target, options);
+    return { connection, welcome: await welcome };
+  } catch (error) {
+    connection.close("closed because it could not be opened");
+    throw error;
+  }
+}
+
+async function introduce(
+  connection: Connection,
+  options: DialOptions,
+  token: string | null,
+): Promise<Welcome> {
+  const { consumer } = options;
+  const version = AXON_VERSION;
+  const hello = encodeParams("hello", consumer === undefined ? { version } : { version, consumer });
+  const steps = [connection.request("hello", hello)];
+  if (token !== null) steps.push(connection.request("auth", encodeParams("auth", { token })));
+  const [greeting] = await Promise.all(steps);
+  return toWelcome(greeting);
+}
+
+function toWelcome(greeting: unknown): Welcome {
+  const { version, agent_id, epoch, features } = greeting as Record<string, unknown>;
+  if (typeof version !== "number" || version < AXON_VERSION || typeof agent_id !== "string") {
+    throw new ConnectionError(
+      "EPROTO",
+      `greeting the daemon: it must speak AXON ${AXON_VERSION}, it offers ${shown(version)}`,
+    );
+  }
+  return {
+    version,
+    agent_id,
+    epoch: typeof epoch === "string" ? epoch : null,
+    features: Array.isArray(features) ? features.map(String) : [],
+  };
+}
+
+/** The promise's outcome, unless the time is over or the signal comes first. */
+async function withinTime<T>(
+  promise: Promise<T>,
+  target: Target,
+  options: DialOptions,
+): Promise<T> {
+  const limit = options.timeoutMs ?? HELLO_TIMEOUT_MS;
+  const given = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    const what = `the daemon at "${target.socketPath}" did not answer within ${limit} ms`;
+    given.reject(new ConnectionError("ETIMEDOUT", `${what}; it may be busy`));
+  }, limit);
+  const aborted = () => given.reject(options.signal!.reason);
+  options.signal?.addEventListener("abort", aborted, { once: true });
+  if (options.signal?.aborted) aborted();
+  try {
+    return await Promise.race([promise, given.promise]);
+  } finally {
+    clearTimeout(timer);
+    options.signal?.removeEventListener("abort", aborted);
+    promise.catch(() => {});
+  }
+}
+
+async function connectSocket(path: string): Promise<Deno.UnixConn> {
+  try {
+    return await Deno.connect({ transport: "unix", path });
+  } catch (cause) {
+    throw toConnectionError(cause, path);
+  }
+}
+
+function toConnectionError(cause: unknown, path: string): ConnectionError {
+  const where = `connecting to "${path}"`;
+  if (cause instanceof Deno.errors.NotFound) {
+    return new ConnectionError("ENOENT", `${where}: there is no such socket`, { cause });
+  }
+  if (cause instanceof Deno.errors.ConnectionRefused) {
+    return new ConnectionError("ECONNREFUSED", `${where}: nobody listens there`, { cause });
+  }
+  const message = cause instanceof Error ? cause.message : String(cause);
+  // A daemon whose directory is too long for a socket listens elsewhere, and has said so if it runs.
+  const code = /SUN_LEN|Not a directory/.test(message) ? "ENOENT" : "EACCES";
+  return new ConnectionError(code, `${where}: ${message}`, { cause });
+}

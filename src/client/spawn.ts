@@ -1,0 +1,173 @@
+/**
+ * The daemon's process: its command line, its environment, and what it says while it starts.
+ *
+ * It is detached, gets no terminal, little of the environment, and the permissions for one directory. The
+ * same program runs again, as the compiled binary or by the runtime from the program's files.
+ */
+
+import { parse } from "@std/jsonc";
+import { dirname, fromFileUrl, isAbsolute, join, resolve } from "@std/path";
+
+/** How the daemon's process is made. */
+export interface DaemonCommand {
+  readonly path: string;
+  readonly args: string[];
+}
+
+/** What runs the program: the compiled binary, or the runtime with the program's files. */
+export interface Runtime {
+  readonly standalone: boolean;
+  readonly execPath: string;
+  /** The program's root, with main.ts in it. */
+  readonly root: string;
+}
+
+/** Longest socket path that is used inside the directory; a longer one is moved elsewhere. */
+const MAX_SOCKET_PATH_BYTES = 103;
+/** Of what a starting daemon says on stderr, so much is kept. */
+const STDERR_CHARS = 8192;
+
+/** All that a daemon may want of its starter's environment; secrets of other programs stay out. */
+const ENVIRONMENT = [
+  "HOME",
+  "PATH",
+  "TMPDIR",
+  "LANG",
+  "TZ",
+  "NO_COLOR",
+  "DENO_DIR",
+  "XDG_CACHE_HOME",
+  "XDG_RUNTIME_DIR",
+  "XDG_STATE_HOME",
+  "POSTERN_DIR",
+  "POSTERN_SOCKET_PATH",
+  "POSTERN_TOKEN_FILE",
+  "POSTERN_DAEMON_ENABLED",
+  "POSTERN_IDLE_TIMEOUT",
+  "POSTERN_AUTO_START",
+];
+
+/** The command that runs a daemon for one directory, allowed that directory and little else. */
+export function daemonCommand(
+  directory: string,
+  runtime: Runtime = currentRuntime(),
+): DaemonCommand {
+  const daemon = ["daemon", "--dir", directory, "--mode", "background"];
+  if (runtime.standalone) return { path: runtime.execPath, args: daemon };
+  const { root } = runtime;
+  const args = [
+    "run",
+    "--quiet",
+    "--no-prompt",
+    "--no-remote",
+    "--cached-only",
+    `--config=${join(root, "deno.json")}`,
+    ...permissions(directory, root),
+    join(root, "main.ts"),
+    ...daemon,
+  ];
+  return { path: runtime.execPath, args };
+}
+
+function permissions(directory: string, root: string): string[] {
+  const { sockets, places } = socketPlaces(directory);
+  const net = sockets.map((path) => `unix:${path}`);
+  return [
+    net.length === 0 ? "--allow-net" : `--allow-net=${list(net)}`,
+    `--allow-read=${list([directory, ...places, root])}`,
+    `--allow-write=${list([directory, ...places])}`,
+    "--allow-env",
+    "--allow-sys",
+  ];
+}
+
+/**
+ * The sockets, and directories beyond the daemon's own in which they may lie. Where the daemon will look for
+ * a place by itself, because its own is too long for a socket, no socket is named: it narrows that itself.
+ */
+function socketPlaces(directory: string): { sockets: string[]; places: string[] } {
+  const chosen = Deno.env.get("POSTERN_SOCKET_PATH");
+  const elsewhere = chosen ? dirname(chosen) : configuredSocketDir(directory);
+  const place = elsewhere ?? directory;
+  const sockets = [join(place, "postern.sock"), join(place, "http.sock")];
+  if (new TextEncoder().encode(sockets[0]).length <= MAX_SOCKET_PATH_BYTES) {
+    return { sockets, places: elsewhere === null ? [] : [elsewhere] };
+  }
+  return { sockets: [], places: [Deno.env.get("XDG_RUNTIME_DIR"), "/tmp"].filter(isPath) };
+}
+
+/** `socket.dir` of the configuration. What is wrong with that file, the daemon itself will say. */
+function configuredSocketDir(directory: string): string | null {
+  try {
+    const config = parse(Deno.readTextFileSync(join(directory, "config.jsonc")));
+    const { dir } = (config as { socket?: { dir?: unknown } }).socket ?? {};
+    return typeof dir === "string" && isAbsolute(dir) ? dir : null;
+  } catch {
+    return null;
+  }
+}
+
+function isPath(path: string | undefined): path is string {
+  return path !== undefined && isAbsolute(path);
+}
+
+/** Deno splits at commas; a doubled one stands for itself. */
+function list(values: readonly string[]): string {
+  return values.map((value) => value.replaceAll(",", ",,")).join(",");
+}
+
+function currentRuntime(): Runtime {
+  const { standalone } = Deno.build;
+  const root = standalone ? "" : resolve(fromFileUrl(new URL("../..", import.meta.url)));
+  return { standalone, execPath: Deno.execPath(), root };
+}
+
+/** A daemon's process as its starter sees it. */
+export interface Child {
+  readonly ended: Promise<unknown>;
+  readonly hasEnded: boolean;
+  /** What it has written to stderr so far, in part. */
+  readonly said: string;
+  letGo(): void;
+}
+
+/** Runs a daemon for `directory`. */
+export function spawnDaemon(directory: string): Child {
+  const { path, args } = daemonCommand(directory);
+  const env = Object.fromEntries(
+    ENVIRONMENT.map((name) => [name, Deno.env.get(name)]).filter(([, value]) =>
+      value !== undefined
+    ),
+  );
+  const child = new Deno.Command(path, {
+    args,
+    env,
+    clearEnv: true,
+    cwd: "/",
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+    detached: true,
+  }).spawn();
+  child.unref();
+  const reader = child.stderr.getReader();
+  let said = "";
+  let hasEnded = false;
+  const drained = (async () => {
+    const decoder = new TextDecoder();
+    for (let part = await reader.read(); !part.done; part = await reader.read()) {
+      if (said.length < STDERR_CHARS) said += decoder.decode(part.value, { stream: true });
+    }
+  })().catch(() => {});
+  const ended = child.status.then(() => drained).then(() => hasEnded = true);
+  return {
+    ended,
+    get hasEnded() {
+      return hasEnded;
+    },
+    get said() {
+      return said;
+    },
+    letGo: () => void reader.cancel().catch(() => {}),
+  };
+}

@@ -1,0 +1,53 @@
+/**
+ * What a dialect's codec does: text of one connection in, calls out, and the other way round.
+ *
+ * A codec knows no meaning and does no I/O. It holds what its dialect remembers of a connection (a
+ * negotiated version, say) and learns it from the replies that it encodes.
+ */
+
+import type { PosternError } from "../core/errors.ts";
+import type { Gap } from "../core/read.ts";
+import type { LogEvent } from "../core/event.ts";
+
+/** What correlates a reply with its request; opaque to everyone but the codec that made it. */
+export type Tag = unknown;
+
+/** One decoded request. */
+export type Decoded =
+  | { readonly call: { readonly operation: string; readonly params: unknown }; readonly tag: Tag }
+  | { readonly refusal: PosternError; readonly tag: Tag };
+
+/** How an event is told on a subscription. */
+export interface Delivery {
+  readonly subscriptionId: string;
+  readonly replay: boolean;
+  /** What was lost before this event. */
+  readonly gap: Gap | null;
+}
+
+/** Settings of the daemon that decide what a dialect accepts. */
+export interface CodecSettings {
+  /** Whether AXON v1 is spoken (`ipc.allow_v1`). */
+  readonly allowV1: boolean;
+}
+
+export interface Codec {
+  /** The dialect's name, for presence and logs. */
+  readonly dialect: string;
+  /** Whether a new subscription takes the place of the one there is. */
+  readonly singleSubscription: boolean;
+  /** Whether this connection is at present one that hears every event without asking. */
+  readonly hearsBroadcast: boolean;
+  /** Decodes one message; several requests when the dialect has batches. */
+  decode(message: unknown): readonly Decoded[];
+  /** Whether the dialect opens an operation to a connection without a token, as it stands now. */
+  opens(operation: string): boolean;
+  /** @returns A line without its end, or `null` when nothing is to be said. */
+  encodeResult(tag: Tag, result: unknown): string | null;
+  /** @param tag `null` for an error that belongs to no request. */
+  encodeError(tag: Tag | null, error: PosternError): string | null;
+  encodeEvent(event: LogEvent, delivery: Delivery): string;
+  encodeBroadcast(event: LogEvent, gap: Gap | null): string;
+  /** Equal for deliveries that give the same text; `null` when every subscription has its own. */
+  sharedEncoding(delivery: { readonly replay: boolean }): string | null;
+}

@@ -1,0 +1,90 @@
+/**
+ * Reads one line of JSON as it comes from strangers.
+ *
+ * Invariants: what is returned is nested at most `MAX_DEPTH` levels, so that nobody who walks it can run out
+ * of stack; a number that JavaScript cannot hold is kept as it was written and comes out of
+ * `JSON.stringify` unchanged.
+ */
+
+import { PosternError } from "../core/errors.ts";
+
+declare global {
+  interface JSON {
+    /** A value that `JSON.stringify` writes as the given number, to the letter. */
+    rawJSON(text: string): unknown;
+    isRawJSON(value: unknown): boolean;
+  }
+}
+
+/** Levels of arrays and objects in one message. */
+export const MAX_DEPTH = 128;
+
+/** Digits or an exponent that a double may not hold; a line without them needs no second look. */
+const RISKY_NUMBER = /\d{16}|\d[eE]/;
+
+/**
+ * Parses a message.
+ *
+ * @throws PosternError `parse_error` for what is no JSON, `invalid_request` for what is nested too deep.
+ */
+export function parseMessage(text: string): unknown {
+  if (mayBeDeep(text)) requireShallow(text);
+  try {
+    return RISKY_NUMBER.test(text) ? JSON.parse(text, keepNumber) : JSON.parse(text);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new PosternError("parse_error", `a message must be one line of JSON: ${reason.slice(0, 120)}`);
+  }
+}
+
+/** Whether a value is a JSON object; arrays and null are none. */
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value) &&
+    !JSON.isRawJSON(value);
+}
+
+function keepNumber(_key: string, value: unknown, context?: { source?: string }): unknown {
+  if (typeof value !== "number" || context?.source === undefined) return value;
+  const exact = Number.isFinite(value) &&
+    (Number.isSafeInteger(value) || !Number.isInteger(value) || String(value) === context.source);
+  return exact ? value : JSON.rawJSON(context.source);
+}
+
+/** Depth needs brackets: counting them is quick, following them is not. */
+function mayBeDeep(text: string): boolean {
+  if (text.length <= 2 * MAX_DEPTH) return false;
+  return countUpTo(text, "[") + countUpTo(text, "{") > MAX_DEPTH;
+}
+
+function countUpTo(text: string, character: string): number {
+  let count = 0;
+  for (let at = text.indexOf(character); at >= 0; at = text.indexOf(character, at + 1)) {
+    if (++count > MAX_DEPTH) break;
+  }
+  return count;
+}
+
+function requireShallow(text: string): void {
+  let depth = 0;
+  let quoted = false;
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    if (unit === QUOTE) quoted = !quoted;
+    else if (unit === BACKSLASH) i++;
+    else if (quoted) continue;
+    else if (unit === OPEN_BRACKET || unit === OPEN_BRACE) depth++;
+    else if (unit === CLOSE_BRACKET || unit === CLOSE_BRACE) depth--;
+    if (depth > MAX_DEPTH) {
+      throw new PosternError("invalid_request", `a message must nest at most ${MAX_DEPTH} levels, got more`, {
+        limit: MAX_DEPTH,
+      });
+    }
+  }
+}
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const OPEN_BRACKET = 0x5b;
+const CLOSE_BRACKET = 0x5d;
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;

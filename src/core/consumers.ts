@@ -1,0 +1,178 @@
+/**
+ * Consumers: named durable cursors into the log.
+ *
+ * Invariants: `ackedSeq` never moves back and is on disk before an ack is answered; an ack beyond what was
+ * delivered is refused; nothing is pushed beyond `deliveredBound`, which is on disk before, so that after a
+ * crash an ack of anything really delivered is accepted.
+ *
+ * Bound: `MAX_CONSUMERS` names. A consumer exists from its first delivery or ack on; connecting makes none.
+ */
+
+import { PosternError } from "./errors.ts";
+import type { EventLog } from "./log.ts";
+import type { Clock, CursorState } from "./ports.ts";
+import { Ticket } from "./ticket.ts";
+
+/** How many consumers one daemon keeps. One more is refused with `too_many`. */
+export const MAX_CONSUMERS = 10_000;
+/** How far ahead of the delivered events the bound on disk is set. */
+const BOUND_STRIDE = 16_384;
+
+/** One consumer's place in the log. */
+export class Consumer {
+  readonly name: string;
+  readonly #log: EventLog;
+  readonly #clock: Clock;
+  #ackedSeq: number;
+  #deliveredSeq: number;
+  #bound: number;
+  #storedBound: number;
+  #lastSeenMs: number;
+  /** The furthest place on its way to the disk. */
+  #pendingAck = 0;
+
+  constructor(state: CursorState, options: { log: EventLog; clock: Clock }) {
+    this.name = state.name;
+    this.#log = options.log;
+    this.#clock = options.clock;
+    this.#ackedSeq = state.ackedSeq;
+    // What was delivered before a crash is known only by its bound; nothing beyond the head can have been.
+    this.#deliveredSeq = Math.min(state.deliveredBound, options.log.head);
+    this.#bound = this.#storedBound = state.deliveredBound;
+    this.#lastSeenMs = state.lastSeenMs;
+  }
+
+  get ackedSeq(): number {
+    return this.#ackedSeq;
+  }
+
+  get deliveredSeq(): number {
+    return this.#deliveredSeq;
+  }
+
+  get lastSeenMs(): number {
+    return this.#lastSeenMs;
+  }
+
+  /**
+   * Prepares to push events up to `seq`; to be called before the push.
+   *
+   * @returns `null` when they may be pushed at once, else a ticket to wait for.
+   */
+  reserve(seq: number): Ticket<void> | null {
+    if (seq > this.#bound - BOUND_STRIDE / 2) {
+      this.#bound = seq + BOUND_STRIDE;
+      const bound = this.#bound;
+      const stored = this.#put(this.#ackedSeq);
+      stored.whenSettled((outcome) => {
+        if (outcome.ok) this.#storedBound = Math.max(this.#storedBound, bound);
+        else this.#bound = this.#storedBound;
+      });
+      if (seq > this.#storedBound) return stored;
+    }
+    return seq > this.#storedBound ? this.#put(this.#ackedSeq) : null;
+  }
+
+  /** Notes that events up to `seq` were pushed. */
+  delivered(seq: number): void {
+    this.#lastSeenMs = this.#clock.now();
+    if (seq > this.#deliveredSeq) this.#deliveredSeq = seq;
+  }
+
+  /**
+   * Moves the cursor forward. At or below the present place it changes nothing.
+   *
+   * @returns The place after it, once it is on disk.
+   * @throws PosternError `ack_out_of_range` when `seq` is beyond what was delivered.
+   */
+  ack(seq: number): Ticket<number> {
+    if (seq > this.#deliveredSeq) {
+      throw new PosternError(
+        "ack_out_of_range",
+        `ack: up_to_seq ${seq} is beyond ${this.#deliveredSeq}, the highest seq delivered to consumer "${this.name}"`,
+        { delivered_seq: this.#deliveredSeq },
+      );
+    }
+    this.#lastSeenMs = this.#clock.now();
+    if (seq <= this.#ackedSeq) return Ticket.of(this.#ackedSeq);
+    return this.#put(seq).map(() => this.#ackedSeq = Math.max(this.#ackedSeq, seq));
+  }
+
+  #put(ackedSeq: number): Ticket<void> {
+    return this.#log.putCursor(this.name, {
+      name: this.name,
+      ackedSeq: this.#pendingAck = Math.max(ackedSeq, this.#pendingAck),
+      deliveredBound: this.#bound,
+      lastSeenMs: this.#lastSeenMs,
+    });
+  }
+}
+
+/** All consumers of one log. */
+export class Consumers {
+  readonly #log: EventLog;
+  readonly #clock: Clock;
+  readonly #byName = new Map<string, Consumer>();
+
+  constructor(log: EventLog, options: { clock: Clock; states: readonly CursorState[] }) {
+    this.#log = log;
+    this.#clock = options.clock;
+    for (const state of options.states) {
+      this.#byName.set(state.name, new Consumer(state, { log, clock: this.#clock }));
+    }
+  }
+
+  /** The consumer of that name, or `undefined` when nothing was ever delivered to it. */
+  find(name: string): Consumer | undefined {
+    return this.#byName.get(name);
+  }
+
+  /** Every consumer, in the order of their first delivery. */
+  list(): Consumer[] {
+    return [...this.#byName.values()];
+  }
+
+  /**
+   * The consumer of that name, new if need be.
+   *
+   * @throws PosternError `too_many`
+   */
+  open(name: string): Consumer {
+    const known = this.#byName.get(name);
+    if (known !== undefined) return known;
+    if (this.#byName.size >= MAX_CONSUMERS) {
+      throw new PosternError(
+        "too_many",
+        `consumer "${name}" would be one more than the ${MAX_CONSUMERS} that are kept; remove one first`,
+        { limit: MAX_CONSUMERS },
+      );
+    }
+    const lastSeenMs = this.#clock.now();
+    const state = { name, ackedSeq: 0, deliveredBound: 0, lastSeenMs };
+    const consumer = new Consumer(state, { log: this.#log, clock: this.#clock });
+    this.#byName.set(name, consumer);
+    return consumer;
+  }
+
+  /**
+   * Forgets a consumer; whoever takes the name next starts at 0.
+   *
+   * @throws PosternError `not_found`
+   */
+  remove(name: string): Ticket<void> {
+    if (!this.#byName.has(name)) {
+      throw new PosternError("not_found", `consumer.remove: there is no consumer "${name}"`);
+    }
+    const removed = this.#log.putCursor(name, null);
+    removed.whenSettled((outcome) => outcome.ok && this.#byName.delete(name));
+    return removed;
+  }
+
+  /** Forgets the consumers to which nothing was delivered for so long, as AXON allows (4.3). */
+  removeIdle(maxIdleMs: number): Consumer[] {
+    const oldest = this.#clock.now() - maxIdleMs;
+    const idle = this.list().filter((one) => one.lastSeenMs < oldest);
+    for (const { name } of idle) this.remove(name);
+    return idle;
+  }
+}

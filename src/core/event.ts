@@ -1,0 +1,109 @@
+/**
+ * Events, the blocks they are stored in, and the words that describe them: kinds and topics.
+ *
+ * An envelope is opaque JSON text here, kept as it was written when the event was accepted, so that
+ * nothing between sender and reader can alter a payload. What the core needs to know of it (kind, topic)
+ * stands beside it.
+ */
+
+/** The closed list of kinds: what sort of message it is (WIRE, AXON). */
+export const KINDS = [
+  "hello",
+  "ping",
+  "pong",
+  "query",
+  "response",
+  "delegate",
+  "ack",
+  "result",
+  "notify",
+  "cancel",
+  "discover",
+  "capabilities",
+  "error",
+] as const;
+
+export type Kind = typeof KINDS[number];
+
+/** The longest topic or topic pattern, in bytes (which are all ASCII). */
+export const MAX_TOPIC_BYTES = 256;
+
+/** First segments of topics on which only the daemon itself speaks. */
+export const RESERVED_TOPICS: ReadonlySet<string> = new Set([
+  "permission",
+  "turn",
+  "session",
+  "lease",
+  "postern",
+]);
+
+/** An event that was accepted and has no place in the log yet. */
+export interface NewEvent {
+  readonly msgId: string;
+  readonly kind: Kind;
+  readonly topic: string | null;
+  /** The envelope as JSON text. */
+  readonly envelope: string;
+  /** How long it may be read, in milliseconds, when shorter than the log's own limit. */
+  readonly ttlMs: number | null;
+  /** Scope and key for deduplication. */
+  readonly dedupKey: string | null;
+}
+
+/** One event of the log. */
+export interface LogEvent {
+  readonly seq: number;
+  readonly bufferedAtMs: number;
+  readonly kind: Kind;
+  readonly topic: string | null;
+  readonly expiresAtMs: number | null;
+  readonly envelope: string;
+}
+
+/** What a deduplicated send is remembered by, as long as its event is retained. */
+export interface DedupEntry {
+  /** Sender's scope and key; opaque here. */
+  readonly key: string;
+  readonly seq: number;
+  readonly msgId: string;
+}
+
+/** What is known of a block without reading it. */
+export interface BlockInfo {
+  readonly firstSeq: number;
+  readonly lastSeq: number;
+  readonly firstMs: number;
+  readonly lastMs: number;
+  /** Stored size in bytes. */
+  readonly bytes: number;
+  /** More than 0 when its one event lies in so many chunks beside it. */
+  readonly chunks: number;
+  /** Whether an event of it has a time to live of its own. */
+  readonly expiring: boolean;
+}
+
+/** Neighbouring events that are stored as one value. Never empty. */
+export interface Block extends BlockInfo {
+  readonly events: readonly LogEvent[];
+  readonly dedup: readonly DedupEntry[];
+}
+
+const TOPIC = /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/;
+const PATTERN = /^(([A-Za-z0-9_-]+|\*)(\.([A-Za-z0-9_-]+|\*))*(\.>)?|>)$/;
+
+/** Whether `text` is a topic: dot-separated segments of `[A-Za-z0-9_-]`, at most 256 bytes. */
+export function isTopic(text: string): boolean {
+  return text.length <= MAX_TOPIC_BYTES && TOPIC.test(text);
+}
+
+/** Whether `text` is a topic pattern: a topic in which `*` is any one segment and a last `>` the rest. */
+export function isTopicPattern(text: string): boolean {
+  return text.length <= MAX_TOPIC_BYTES && PATTERN.test(text);
+}
+
+/** Whether only the daemon may send on this topic. */
+export function isReservedTopic(topic: string | null): boolean {
+  if (topic === null) return false;
+  const dot = topic.indexOf(".");
+  return RESERVED_TOPICS.has(dot < 0 ? topic : topic.slice(0, dot));
+}

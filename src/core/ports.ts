@@ -1,0 +1,106 @@
+/**
+ * What the core needs of the world, as interfaces. The daemon supplies real ones, tests their own.
+ *
+ * Nothing here names a database, a socket or a clock of the platform: that is the point of the file.
+ */
+
+import type { Block, BlockInfo, DedupEntry, LogEvent } from "./event.ts";
+
+/** The time. Epoch milliseconds; it may step back, and whoever needs order says so. */
+export interface Clock {
+  now(): number;
+}
+
+/** The log for people who run the daemon. Never a token, a client_id or a payload goes in. */
+export interface Log {
+  debug(message: string, fields?: Record<string, unknown>): void;
+  info(message: string, fields?: Record<string, unknown>): void;
+  warn(message: string, fields?: Record<string, unknown>): void;
+  error(message: string, fields?: Record<string, unknown>): void;
+}
+
+/** A consumer's state as it is kept across restarts. */
+export interface CursorState {
+  readonly name: string;
+  readonly ackedSeq: number;
+  /** No event beyond this was ever pushed to the consumer; always at or ahead of what was. */
+  readonly deliveredBound: number;
+  readonly lastSeenMs: number;
+}
+
+/** Events that are stored together or not at all, with what they are remembered by. */
+export interface Unit {
+  readonly events: readonly LogEvent[];
+  readonly dedup: readonly DedupEntry[];
+}
+
+/** Everything that one group commit carries. */
+export interface CommitBatch {
+  /** In the order of their seqs, without a hole. */
+  readonly units: readonly Unit[];
+  /** When false the events are numbered and shown to live subscribers, but not stored. */
+  readonly keepEvents: boolean;
+  readonly cursors: readonly CursorState[];
+  readonly removedCursors: readonly string[];
+  /** Blocks that retention has dropped. */
+  readonly droppedBlocks: readonly BlockInfo[];
+  /** Runs of small neighbouring blocks, each to be rewritten as one. */
+  readonly merges: readonly (readonly Block[])[];
+}
+
+/** What became of a {@linkcode CommitBatch}. */
+export interface CommitOutcome {
+  /** The units stored, from the front of the batch; fewer than asked when `failure` is set. */
+  readonly storedUnits: number;
+  /** The blocks that hold them. */
+  readonly blocks: readonly Block[];
+  /** Whether the cursors, the removals, the drops and the merges are stored. */
+  readonly restStored: boolean;
+  /** What each merge made, in the order of `merges`; empty unless `restStored`. */
+  readonly merged: readonly Block[];
+  /** Why the rest is not stored. The store has not kept any of it. */
+  readonly failure?: unknown;
+}
+
+/** What was found when the store was opened. */
+export interface StoreState {
+  /** Names this log; a new one when the store is new or had gone back behind what was acknowledged. */
+  readonly epoch: string;
+  /** The highest seq ever assigned, 0 for an empty log. */
+  readonly head: number;
+  readonly blocks: readonly BlockInfo[];
+  readonly cursors: readonly CursorState[];
+  /** Every remembered dedup key, oldest first. */
+  readonly dedup: readonly DedupEntry[];
+}
+
+/**
+ * Durable storage of one log, its consumers and its dedup keys.
+ *
+ * One writer, one commit at a time. A commit is on disk when its promise resolves, and readers see it
+ * from then on.
+ */
+export interface LogStore {
+  readonly state: StoreState;
+  /** Stores the batch. Does not throw: a failure is part of the outcome. */
+  commit(batch: CommitBatch): Promise<CommitOutcome>;
+  /** The blocks from `first` on, in order, at most `limit`; read whole. */
+  load(first: BlockInfo, limit: number): Promise<Block[]>;
+  close(): Promise<void>;
+}
+
+/** A link to other daemons. Without one there are no peers. */
+export interface Peers {
+  list(): readonly PeerInfo[];
+  /** @throws PosternError `peer_not_found`, `peer_unreachable` */
+  deliver(to: string, envelope: string): Promise<void>;
+}
+
+/** One known peer, as AXON's `peers` shows it. */
+export interface PeerInfo {
+  readonly id: string;
+  readonly addr: string;
+  readonly status: string;
+  readonly rtt_ms?: number;
+  readonly source: string;
+}

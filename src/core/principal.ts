@@ -1,0 +1,48 @@
+/**
+ * Who asks, and what they may: scopes, tokens.
+ *
+ * A principal is what a token stands for; a connection without one has `null` and may do what its dialect
+ * and the operation allow without. Secrets are compared in constant time and never leave this file.
+ */
+
+/** What a token may do. The owner token has all of them. */
+export const SCOPES = ["read", "send", "write", "serve", "admin"] as const;
+
+export type Scope = typeof SCOPES[number];
+
+export interface Principal {
+  /** Names the token in audit and log; no secret. */
+  readonly tokenId: string;
+  readonly scopes: ReadonlySet<Scope>;
+}
+
+/** Whoever holds the daemon's own token file. */
+export const OWNER: Principal = { tokenId: "owner", scopes: new Set(SCOPES) };
+
+/** The tokens that are valid now. */
+export class Tokens {
+  #owner: string;
+
+  /** @param owner The content of the token file. */
+  constructor(owner: string) {
+    this.#owner = owner;
+  }
+
+  /** Takes a new owner token at once; the old one is no longer valid. */
+  replaceOwner(token: string): void {
+    this.#owner = token;
+  }
+
+  /** Whom the token stands for, or `null`. */
+  authenticate(token: string): Principal | null {
+    return equalInConstantTime(token, this.#owner) ? OWNER : null;
+  }
+}
+
+function equalInConstantTime(given: string, secret: string): boolean {
+  let difference = given.length ^ secret.length;
+  for (let i = 0; i < secret.length; i++) {
+    difference |= (given.charCodeAt(i) || 0) ^ secret.charCodeAt(i);
+  }
+  return difference === 0;
+}

@@ -1,0 +1,277 @@
+/**
+ * One daemon, put together: store, core, operations, server.
+ *
+ * It runs in the sandboxed Worker, and directly in a test's own process. Invariants: the socket is listened
+ * on only after the store is open and recovered; daemon.json is written after that; on close everything that
+ * was answered is on disk before the socket goes away.
+ */
+
+import { join } from "@std/path";
+import { Consumers } from "../core/consumers.ts";
+import { EventLog } from "../core/log.ts";
+import type { Log, LogStore } from "../core/ports.ts";
+import { Tokens } from "../core/principal.ts";
+import { VERSION } from "../core/version.ts";
+import type { Identity, Services } from "../operations/operation.ts";
+import { Server, type ServerLimits } from "../server/server.ts";
+import { openKvStore } from "../store/kv_store.ts";
+import { type Config, defaultConfig } from "./config.ts";
+import { removeDiscovery, writeDiscovery } from "./discovery.ts";
+import { openHeadHint } from "./head_hint.ts";
+import { loadOrCreateIdentity } from "./identity.ts";
+import { NO_PEERS } from "./no_peers.ts";
+import { prepareStoreFiles } from "./store_files.ts";
+import { loadOrCreateToken } from "./token.ts";
+
+/** What a sandboxed process cannot ask the machine. */
+export interface HostFacts {
+  readonly pid: number;
+  readonly hostname: string;
+  readonly uid: number | null;
+}
+
+export interface DaemonOptions {
+  /** Absolute path of the runtime directory, prepared: there, ours, 0700. */
+  readonly directory: string;
+  /** @default `<directory>/postern.sock` */
+  readonly socketPath?: string;
+  /** @default {@linkcode defaultConfig} */
+  readonly config?: Config;
+  readonly host?: HostFacts;
+  readonly mode?: "foreground" | "background";
+  /** @default a log that says nothing */
+  readonly log?: Log;
+  /** Called when a client asks the daemon to stop; the default stops it. */
+  readonly onShutdown?: (reason: string) => void;
+}
+
+/** How often retention, merging and idle consumers are looked after without any traffic. */
+const TIDY_INTERVAL_MS = 60_000;
+const DAY_MS = 86_400_000;
+
+const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {} };
+
+/**
+ * Starts a daemon.
+ *
+ * @returns The daemon, listening.
+ * @throws PosternError `unsupported_version` for a store of a newer format, `conflict` for files that are not
+ * what they should be.
+ */
+export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
+  const { directory, config = defaultConfig(), log = SILENT } = options;
+  const host = options.host ?? { pid: Deno.pid, hostname: "localhost", uid: null };
+  const tokenPath = join(directory, config.ipc.token_path);
+  const token = await loadOrCreateToken(tokenPath, host.uid);
+  const { agentId, publicKey } = await loadOrCreateIdentity(directory, host.uid);
+  const store = await openKvStore({
+    path: prepareStoreFiles(directory, host.uid),
+    hint: openHeadHint(directory, host.uid),
+    log,
+    newEpoch: () => crypto.randomUUID(),
+  });
+  const identity = {
+    agentId,
+    publicKey,
+    name: config.name,
+    version: VERSION,
+    startedAtMs: Date.now(),
+  };
+  const parts = { store, identity, token, host, log };
+  const daemon = new Daemon({ ...options, config }, parts);
+  try {
+    await daemon.listen();
+  } catch (error) {
+    await daemon.close("cannot listen");
+    throw error;
+  }
+  return daemon;
+}
+
+interface Parts {
+  readonly store: LogStore;
+  readonly identity: Identity;
+  readonly token: string;
+  readonly host: HostFacts;
+  readonly log: Log;
+}
+
+/** A running daemon. */
+export class Daemon implements AsyncDisposable {
+  readonly agentId: string;
+  readonly epoch: string;
+  readonly socketPath: string;
+  /** Resolves with the reason once everything is closed. */
+  readonly closed: Promise<string>;
+  readonly #options: DaemonOptions;
+  readonly #parts: Parts;
+  readonly #services: Services;
+  readonly #server: Server;
+  readonly #tokens: Tokens;
+  readonly #tidyTimer: ReturnType<typeof setInterval>;
+  #config: Config;
+  #token: string;
+  #closing: Promise<void> | null = null;
+  #resolveClosed: (reason: string) => void = () => {};
+
+  /** Use {@linkcode startDaemon}. */
+  constructor(options: DaemonOptions & { readonly config: Config }, parts: Parts) {
+    this.#options = options;
+    this.#parts = parts;
+    this.#config = options.config;
+    this.#token = parts.token;
+    this.#tokens = new Tokens(parts.token);
+    this.agentId = parts.identity.agentId;
+    this.epoch = parts.store.state.epoch;
+    this.socketPath = options.socketPath ?? join(options.directory, "postern.sock");
+    this.closed = new Promise((resolve) => this.#resolveClosed = resolve);
+    this.#services = this.#makeServices();
+    this.#server = new Server({
+      services: this.#services,
+      codecSettings: { allowV1: options.config.ipc.allow_v1 },
+      limits: limitsOf(options.config),
+      diagnostics: parts.log,
+    });
+    this.#tidyTimer = setInterval(() => this.#tidy(), TIDY_INTERVAL_MS);
+  }
+
+  /** The owner token that is valid now. */
+  get token(): string {
+    return this.#token;
+  }
+
+  /** Listens, and tells clients where. */
+  async listen(): Promise<void> {
+    const listener = Deno.listen({ transport: "unix", path: this.socketPath });
+    // Under the launcher's umask it is so from the beginning; elsewhere the directory keeps others out.
+    await Deno.chmod(this.socketPath, 0o600);
+    this.#server.serve(listener);
+    const { host, identity } = this.#parts;
+    const { directory, mode = "foreground" } = this.#options;
+    await writeDiscovery(directory, {
+      schema: 1,
+      pid: host.pid,
+      hostname: host.hostname,
+      version: identity.version,
+      started_at: new Date(identity.startedAtMs).toISOString(),
+      sockets: { ndjson: relativeTo(directory, this.socketPath) },
+      token_path: this.#config.ipc.token_path,
+      agent_id: identity.agentId,
+      epoch: this.epoch,
+      mode,
+    });
+  }
+
+  /**
+   * Takes a new configuration and the token file as it is now.
+   *
+   * @returns The keys that differ and need a restart.
+   */
+  async reload(config: Config): Promise<string[]> {
+    const { directory } = this.#options;
+    this.#token = await loadOrCreateToken(
+      join(directory, this.#config.ipc.token_path),
+      this.#parts.host.uid,
+    );
+    this.#tokens.replaceOwner(this.#token);
+    const fixed = changedKeys(this.#config, config).filter((key) => !RELOADABLE.has(key.split(".")[0]!));
+    this.#config = { ...this.#config, limits: config.limits };
+    this.#server.setLimits(limitsOf(this.#config));
+    return fixed;
+  }
+
+  /** Stops gracefully: in progress is answered, then everything is closed. Idempotent. */
+  close(reason = "close"): Promise<void> {
+    return this.#closing ??= this.#close(reason);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #close(reason: string): Promise<void> {
+    clearInterval(this.#tidyTimer);
+    await this.#server.close(this.#config.daemon.shutdown_grace_ms);
+    await this.#services.log.drain();
+    await this.#parts.store.close();
+    removeDiscovery(this.#options.directory);
+    this.#resolveClosed(reason);
+  }
+
+  #makeServices(): Services {
+    const { store, identity } = this.#parts;
+    const { config } = this.#options as { config: Config };
+    const clock = { now: () => Date.now() };
+    const log = new EventLog(store, {
+      clock,
+      retention: {
+        maxEvents: config.ipc.buffer_size,
+        maxBytes: config.ipc.buffer_byte_cap,
+        maxAgeMs: config.ipc.buffer_ttl_secs * 1000,
+      },
+    });
+    return {
+      identity,
+      clock,
+      log,
+      consumers: new Consumers(log, { clock, states: store.state.cursors }),
+      peers: NO_PEERS,
+      tokens: this.#tokens,
+      counters: { messagesSent: 0 },
+      features: ["buffer", "subscribe", "auth"],
+      limits: {
+        bufferTtlMs: config.ipc.buffer_ttl_secs * 1000,
+        requireToken: config.require_token,
+      },
+      newId: () => crypto.randomUUID(),
+      connectionCount: () => this.#server.connectionCount,
+      shutdown: (reason) => {
+        if (this.#options.onShutdown !== undefined) this.#options.onShutdown(reason);
+        else queueMicrotask(() => this.close(reason));
+      },
+    };
+  }
+
+  async #tidy(): Promise<void> {
+    const { consumers, log } = this.#services;
+    this.#server.touch();
+    const idle = consumers.removeIdle(this.#config.daemon.consumer_gc_days * DAY_MS);
+    for (const { name } of idle) this.#parts.log.info("forgot an idle consumer", { consumer: name });
+    await log.tidy();
+  }
+}
+
+/** Sections that a reload takes over; any other change needs a restart (WIRE, Configuration). */
+const RELOADABLE: ReadonlySet<string> = new Set(["limits", "records", "permissions", "log"]);
+
+function limitsOf(config: Config): ServerLimits {
+  const { limits } = config;
+  return {
+    maxLineBytes: limits.max_line_bytes,
+    maxConnections: limits.max_connections,
+    maxInFlight: limits.max_in_flight,
+    maxSubscriptions: limits.max_subscriptions,
+    outboxBytes: limits.outbox_bytes,
+    helloTimeoutMs: limits.hello_timeout_ms,
+    trustSocket: config.trust_socket,
+  };
+}
+
+/** Dotted names of the leaves in which two configurations differ. */
+function changedKeys(before: unknown, after: unknown, prefix = ""): string[] {
+  if (!isRecord(before) || !isRecord(after)) {
+    return JSON.stringify(before) === JSON.stringify(after) ? [] : [prefix];
+  }
+  const names = new Set([...Object.keys(before), ...Object.keys(after)]);
+  return [...names].flatMap((name) =>
+    changedKeys(before[name], after[name], prefix === "" ? name : `${prefix}.${name}`)
+  );
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function relativeTo(directory: string, path: string): string {
+  return path.startsWith(`${directory}/`) ? path.slice(directory.length + 1) : path;
+}

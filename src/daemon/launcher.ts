@@ -1,0 +1,178 @@
+/**
+ * The main thread of a daemon's process: it prepares, starts the one Worker, and gives up all its rights.
+ *
+ * The order is what makes it safe. The directory is checked before anything in it is opened; the umask is set
+ * before the first file; the lock is held before anything of another daemon is touched; the Worker waits until
+ * this thread has no right left. The Worker's modules load with this thread's rights, from the program and never
+ * from the directory. One call a process: rights that were given up do not come back.
+ */
+
+import { join } from "@std/path";
+import { PosternError } from "../core/errors.ts";
+import { VERSION } from "../core/version.ts";
+import type { Config } from "./config.ts";
+import { removeDiscovery } from "./discovery.ts";
+import { LaunchLog } from "./launch_log.ts";
+import { type Lock, takeLock } from "./lock.ts";
+import { giveUpRights, workerPermissions } from "./rights.ts";
+import { prepareDirectory, SOCKET_NAMES } from "./runtime_directory.ts";
+import { type Environment, loadConfig, type Overrides, readOverrides } from "./settings.ts";
+import { chooseSocketPlace, reclaimSocket, type SocketPlace } from "./socket_path.ts";
+import { EXIT, Supervisor, TICKS } from "./supervisor.ts";
+import { readTraces, type Traces, writePid } from "./traces.ts";
+import type { GoMessage, Mode } from "./worker_messages.ts";
+
+/** How to launch a daemon. */
+export interface LaunchOptions {
+  /** The runtime directory, absolute; it is made if it is missing. */
+  readonly directory: string;
+  /** @default {"foreground"} */
+  readonly mode?: Mode;
+  /** @default `Deno.env` */
+  readonly env?: Environment;
+  /** The Worker's entry. @default worker.ts beside this file */
+  readonly workerUrl?: URL;
+  /** So long may the Worker be silent before it counts as dead. @default {30000} */
+  readonly silenceMs?: number;
+  /** Takes each line for whoever started the daemon. @default stderr, after "postern: " */
+  readonly say?: (line: string) => void;
+}
+
+const UMASK = 0o177;
+const SILENCE_MS = 30_000;
+/** Beyond `shutdown_grace_ms`, for the last commit and for closing the store. */
+const STOP_MARGIN_MS = 10_000;
+
+/**
+ * Runs a daemon in this process until it stops.
+ *
+ * SIGTERM and SIGINT stop it in order, a second one ends it at once; SIGHUP re-reads configuration and token.
+ *
+ * @param options What to run.
+ * @returns The exit code: 0 stopped in order, 1 did not start, 70 ended out of order. The caller exits with it
+ * at once: the Worker's thread may still be running.
+ */
+export async function launch(options: LaunchOptions): Promise<number> {
+  const say = options.say ?? sayOnStderr;
+  let log: LaunchLog | null = null;
+  let lock: Lock | null = null;
+  try {
+    const { directory } = options;
+    const uid = Deno.uid();
+    prepareDirectory(directory, uid);
+    Deno.umask(UMASK);
+    log = new LaunchLog(directory, uid);
+    lock = takeLock(directory, uid);
+    const prepared = await prepare(options, { uid, log, say });
+    const supervisor = new Supervisor({ ...prepared, log, say });
+    return await supervisor.run();
+  } catch (error) {
+    const message = error instanceof PosternError ? error.message : String(error);
+    log?.write("error", "cannot start", {
+      reason: error instanceof PosternError ? message : error,
+    });
+    say(`cannot start: ${message}`);
+    return EXIT.notStarted;
+  } finally {
+    lock?.release();
+    log?.close();
+  }
+}
+
+interface Means {
+  readonly uid: number | null;
+  readonly log: LaunchLog;
+  readonly say: (line: string) => void;
+}
+
+/** Everything between the lock and the Worker. */
+async function prepare(options: LaunchOptions, means: Means) {
+  const { directory, silenceMs = SILENCE_MS } = options;
+  const env = options.env ?? Deno.env;
+  const overrides = readOverrides(env, directory);
+  const config = loadConfig(directory, means.uid, overrides);
+  const sockets = await chooseSocketPlace({
+    directory,
+    uid: means.uid,
+    socketDir: config.socket.dir,
+    socketPath: overrides.socketPath,
+    runtimeDir: env.get("XDG_RUNTIME_DIR") ?? null,
+  });
+  const previous = await takeOver(directory, sockets, means);
+  const host = { pid: Deno.pid, hostname: Deno.hostname(), uid: means.uid };
+  writePid(directory, host.pid, means.uid);
+  means.log.write("info", "starting", { version: VERSION, pid: host.pid, socket: sockets.ndjson });
+  if (sockets.because !== null) means.say(`socket ${sockets.ndjson} (${sockets.because})`);
+  const go: GoMessage = {
+    type: "go",
+    directory,
+    socketPath: sockets.ndjson,
+    socketDirectory: sockets.isTemporary ? sockets.extraDirectory : null,
+    host,
+    mode: options.mode ?? "foreground",
+    config,
+    overrides,
+    beatMs: silenceMs / TICKS,
+    previousEpoch: previous?.epoch ?? null,
+  };
+  return {
+    worker: startWorker(options, { directory, sockets, config }),
+    go,
+    giveUpRights: () => giveUpRights([directory, sockets.ndjson]),
+    silenceMs,
+    stopMs: config.daemon.shutdown_grace_ms + STOP_MARGIN_MS,
+  };
+}
+
+/** Under the lock: whatever another daemon left is a dead one's. */
+async function takeOver(
+  directory: string,
+  sockets: SocketPlace,
+  means: Means,
+): Promise<Traces | null> {
+  const previous = readTraces(directory, means.uid);
+  const paths = new Set([
+    ...SOCKET_NAMES.map((name) => join(directory, name)),
+    sockets.ndjson,
+    sockets.http,
+  ]);
+  const removed: string[] = [];
+  for (const path of paths) if (await reclaimSocket(path, means.uid)) removed.push(path);
+  removeDiscovery(directory);
+  if (previous === null && removed.length === 0) return null;
+  report(previous, removed, means);
+  return previous;
+}
+
+function report(previous: Traces | null, removed: readonly string[], means: Means): void {
+  const { pid = null, startedAt = null, version = null } = previous ?? {};
+  means.log.write("warn", "the last daemon here did not stop in order; taking over", {
+    pid,
+    started_at: startedAt,
+    version,
+    removed_sockets: removed,
+  });
+  const who = pid === null ? "" : ` (pid ${pid}${startedAt ? `, started ${startedAt}` : ""})`;
+  const sockets = removed.length === 0 ? "" : `; removed its socket ${removed.join(", ")}`;
+  means.say(`the last daemon here${who} did not stop in order; taking over${sockets}`);
+}
+
+interface WorkerMeans {
+  readonly directory: string;
+  readonly sockets: SocketPlace;
+  readonly config: Config;
+}
+
+function startWorker(options: LaunchOptions, means: WorkerMeans): Worker {
+  const url = options.workerUrl ?? new URL("./worker.ts", import.meta.url);
+  const permissions = workerPermissions(means.directory, means.sockets, means.config.http.enabled);
+  return new Worker(url, { type: "module", name: "daemon", deno: { permissions } });
+}
+
+function sayOnStderr(line: string): void {
+  try {
+    Deno.stderr.writeSync(new TextEncoder().encode(`postern: ${line}\n`));
+  } catch {
+    // Whoever started it has gone, and with it the other end of the pipe.
+  }
+}

@@ -1,0 +1,38 @@
+/**
+ * The owner's token: 256 random bits as 64 hex digits in a file that only the owner can read.
+ *
+ * It is created in one step and never through a link. A file that others could have read or written is refused,
+ * not repaired: who has seen it stays unknown. To rotate it, remove or replace the file and send SIGHUP.
+ */
+
+import { PosternError } from "../core/errors.ts";
+import { readOwnFile, replaceOwnFile } from "./safe_file.ts";
+
+/**
+ * The token in a file, which is made if it is missing.
+ *
+ * @param path Where it is.
+ * @param uid The user it must belong to; `null` where the platform knows none.
+ * @returns 64 hex digits, in lower case.
+ * @throws {PosternError} `permission_denied` when it is no private file of ours, `invalid_params` when it holds no token.
+ */
+export function loadOrCreateToken(path: string, uid: number | null): Promise<string> {
+  return Promise.try(() => load(path, uid) ?? create(path, uid));
+}
+
+function load(path: string, uid: number | null): string | null {
+  const text = readOwnFile(path, { uid, limit: 1024 });
+  if (text === null) return null;
+  const token = text.trim().toLowerCase();
+  if (/^[0-9a-f]{64}$/.test(token)) return token;
+  throw new PosternError(
+    "invalid_params",
+    `reading the token: ${path} must hold 64 hex digits, not ${token.length} other characters`,
+  );
+}
+
+function create(path: string, uid: number | null): string {
+  const token = crypto.getRandomValues(new Uint8Array(32)).toHex();
+  replaceOwnFile(path, `${token}\n`, { uid });
+  return token;
+}

@@ -1,0 +1,159 @@
+/**
+ * The Worker's side of the launcher's conversation: the daemon's life from `go` to `stopped`.
+ *
+ * An orderly stop leaves no socket, no daemon.json and no pid file; whatever is thrown here and not expected
+ * ends the Worker, and with it the process.
+ */
+
+import type { Daemon, DaemonOptions } from "./daemon.ts";
+import { removeDiscovery } from "./discovery.ts";
+import { type OpenLog, openLog } from "./logging.ts";
+import { removeIfPresent } from "./safe_file.ts";
+import { loadConfig } from "./settings.ts";
+import { removePid } from "./traces.ts";
+import type { FromWorker, GoMessage, ToWorker } from "./worker_messages.ts";
+
+/** What is needed of the Worker's global scope. */
+export interface WorkerScope {
+  onmessage: ((event: MessageEvent) => void) | null;
+  postMessage(message: FromWorker): void;
+  close(): void;
+}
+
+/** What is needed of a daemon. */
+export type RunningDaemon = Pick<Daemon, "agentId" | "epoch" | "closed" | "close" | "reload">;
+
+/** Makes the daemon. */
+export type Start = (options: DaemonOptions) => Promise<RunningDaemon>;
+
+/** Says `ready`, and from then on does what the launcher says. */
+export function serveLauncher(scope: WorkerScope, start: Start): void {
+  const run = new WorkerRun(scope, start);
+  scope.onmessage = (event: MessageEvent<ToWorker>) => run.receive(event.data);
+  scope.postMessage({ type: "ready" });
+}
+
+class WorkerRun {
+  readonly #scope: WorkerScope;
+  readonly #start: Start;
+  #daemon: RunningDaemon | null = null;
+  #stopReason: string | null = null;
+  /** One reload runs and one may wait; more would read the same files. */
+  #reloads: "none" | "running" | "waiting" = "none";
+  #go: GoMessage | null = null;
+  #log: OpenLog | null = null;
+
+  constructor(scope: WorkerScope, start: Start) {
+    this.#scope = scope;
+    this.#start = start;
+  }
+
+  receive(message: ToWorker): void {
+    switch (message.type) {
+      case "go":
+        return void this.#run(message);
+      case "stop":
+        this.#stopReason = message.reason;
+        return void this.#daemon?.close(message.reason);
+      case "reload":
+        return void this.#reload();
+    }
+  }
+
+  async #run(go: GoMessage): Promise<void> {
+    const beat = setInterval(() => this.#scope.postMessage({ type: "beat" }), go.beatMs);
+    const daemon = await this.#begin(go);
+    if (daemon !== null) {
+      this.#scope.postMessage({ type: "started", agentId: daemon.agentId, epoch: daemon.epoch });
+      if (this.#stopReason !== null) void daemon.close(this.#stopReason);
+      if (this.#reloads === "waiting") void this.#reload();
+      await this.#end(go, await daemon.closed);
+    }
+    clearInterval(beat);
+    this.#scope.close();
+  }
+
+  async #begin(go: GoMessage): Promise<RunningDaemon | null> {
+    try {
+      const log = await openLog(go.directory, go.config.log, go.host.uid);
+      this.#log = log;
+      const { directory, socketPath, config, host, mode } = go;
+      this.#daemon = await this.#start({ directory, socketPath, config, host, mode, log });
+      this.#go = go;
+      log.info("ready", { agent_id: this.#daemon.agentId, epoch: this.#daemon.epoch, mode });
+      if (go.previousEpoch !== null) reportRecovery(log, go.previousEpoch, this.#daemon.epoch);
+      return this.#daemon;
+    } catch (error) {
+      await this.#tidy(go);
+      const message = error instanceof Error ? error.message : String(error);
+      const detail = error instanceof Error ? error.stack ?? message : message;
+      this.#scope.postMessage({ type: "failed", message, detail });
+      return null;
+    }
+  }
+
+  async #end(go: GoMessage, reason: string): Promise<void> {
+    this.#log?.info("stopped", { reason });
+    await this.#tidy(go);
+    this.#scope.postMessage({ type: "stopped", reason });
+  }
+
+  async #tidy(go: GoMessage): Promise<void> {
+    removeIfPresent(go.socketPath);
+    removeDiscovery(go.directory);
+    removePid(go.directory);
+    if (go.socketDirectory !== null) removeIfEmpty(go.socketDirectory);
+    await this.#log?.close();
+    this.#log = null;
+  }
+
+  async #reload(): Promise<void> {
+    if (this.#reloads === "running" || this.#daemon === null) {
+      this.#reloads = "waiting";
+      return;
+    }
+    do {
+      this.#reloads = "running";
+      await this.#reloadOnce();
+    } while (this.#hasWaitingReload());
+    this.#reloads = "none";
+  }
+
+  #hasWaitingReload(): boolean {
+    return this.#reloads === "waiting";
+  }
+
+  async #reloadOnce(): Promise<void> {
+    const [go, log, daemon] = [this.#go, this.#log, this.#daemon];
+    if (go === null || log === null || daemon === null) return;
+    try {
+      const config = loadConfig(go.directory, go.host.uid, go.overrides);
+      const fixed = await daemon.reload(config);
+      log.configure(config.log);
+      const rest = fixed.length === 0 ? "" : `; restart needed for ${fixed.join(", ")}`;
+      log.info("re-read configuration and token", { restart_needed: fixed });
+      this.#scope.postMessage({ type: "reloaded", outcome: `read again${rest}` });
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      log.error("SIGHUP changed nothing", { reason: message });
+      this.#scope.postMessage({ type: "reloaded", outcome: `nothing changed: ${message}` });
+    }
+  }
+}
+
+function reportRecovery(log: OpenLog, before: string, now: string): void {
+  if (before === now) return log.info("recovered after the crash: the log goes on", { epoch: now });
+  log.warn("recovered after the crash: the log is another one", {
+    epoch_before: before,
+    epoch: now,
+  });
+}
+
+/** It may hold what somebody else put there, and stays then. */
+function removeIfEmpty(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch {
+    // Not empty or not ours to remove: it does no harm where it is.
+  }
+}

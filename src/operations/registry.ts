@@ -1,0 +1,104 @@
+/**
+ * The table of all operations, and the one way to invoke them.
+ *
+ * Invariant: whatever the dialect, a request is looked up, authorised, validated and handled here, in that
+ * order, and nowhere else.
+ */
+
+import { PosternError, shown } from "../core/errors.ts";
+import { AUTH_LOGIN } from "./auth.ts";
+import { CONSUMER_LIST, CONSUMER_REMOVE } from "./consumers.ts";
+import {
+  EVENT_ACK,
+  EVENT_INBOX,
+  EVENT_READ,
+  EVENT_SEND,
+  EVENT_SUBSCRIBE,
+  EVENT_UNSUBSCRIBE,
+} from "./events.ts";
+import type { Context, Handled, Operation } from "./operation.ts";
+import { PEER_LIST } from "./peers.ts";
+import { invalidParams } from "./params.ts";
+import {
+  SYSTEM_HELLO,
+  SYSTEM_PING,
+  SYSTEM_SHUTDOWN,
+  SYSTEM_STATUS,
+  SYSTEM_WHOAMI,
+  systemOperations,
+} from "./system.ts";
+
+// A table of operations with different parameters has no closer type than this.
+// deno-lint-ignore no-explicit-any
+export type AnyOperation = Operation<any, any>;
+
+/** Every operation there is. */
+export const OPERATIONS: readonly AnyOperation[] = [
+  SYSTEM_HELLO,
+  SYSTEM_PING,
+  SYSTEM_STATUS,
+  SYSTEM_WHOAMI,
+  systemOperations(() => OPERATIONS),
+  SYSTEM_SHUTDOWN,
+  AUTH_LOGIN,
+  EVENT_SEND,
+  EVENT_INBOX,
+  EVENT_ACK,
+  EVENT_READ,
+  EVENT_SUBSCRIBE,
+  EVENT_UNSUBSCRIBE,
+  CONSUMER_LIST,
+  CONSUMER_REMOVE,
+  PEER_LIST,
+];
+
+const BY_NAME: ReadonlyMap<string, AnyOperation> = new Map(
+  OPERATIONS.map((operation) => [operation.name, operation]),
+);
+
+/** The operation of that name, or `undefined`. */
+export function findOperation(name: string): AnyOperation | undefined {
+  return BY_NAME.get(name);
+}
+
+/**
+ * Invokes an operation for a caller.
+ *
+ * @param call `opened` says whether the caller's dialect opens it to a connection without a token.
+ * @throws PosternError `unknown_operation`, `auth_required`, `permission_denied`, `invalid_params`, and
+ * what the operation throws, at once or through the outcome.
+ */
+export function invoke(
+  call: { readonly operation: string; readonly params: unknown; readonly opened: boolean },
+  context: Context,
+): Handled<unknown> {
+  const operation = BY_NAME.get(call.operation);
+  if (operation === undefined) {
+    throw new PosternError(
+      "unknown_operation",
+      `there is no operation ${shown(call.operation)}; system.operations lists them`,
+    );
+  }
+  authorise(operation, call.opened, context);
+  const parsed = operation.params.safeParse(call.params, { reportInput: true });
+  if (!parsed.success) throw invalidParams(operation.name, parsed.error);
+  return operation.handle(parsed.data, context);
+}
+
+function authorise(operation: AnyOperation, opened: boolean, { caller, services }: Context): void {
+  const { principal } = caller;
+  const { name, scope } = operation;
+  if (operation.handshake) return;
+  if (principal === null) {
+    const open = scope === null || opened;
+    if (open && !services.limits.requireToken) return;
+    throw new PosternError("auth_required", `${name}: authenticate with a token first`);
+  }
+  if (scope !== null && !principal.scopes.has(scope)) {
+    throw new PosternError(
+      "permission_denied",
+      `${name}: needs the scope "${scope}", which this token does not have`,
+      { scope },
+    );
+  }
+}

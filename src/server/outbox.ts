@@ -1,0 +1,173 @@
+/**
+ * What waits to be written to one connection.
+ *
+ * Invariants: one writer, so that a line is written whole and writes never pile up; everything queued in one
+ * turn of the event loop goes out in one write; `size` never counts less than what is held. The bound is
+ * kept by the callers, who ask `isFull` before they make more; one reply may stand above it.
+ */
+
+type Piece = string | Uint8Array;
+
+/** Pieces up to this size are copied together into one write. */
+const COALESCE_BYTES = 64 * 1024;
+
+const encoder = new TextEncoder();
+
+export interface OutboxOptions {
+  /** Above this, in bytes, the outbox is full. */
+  readonly limitBytes: () => number;
+  /** Called when a full outbox is so no longer. */
+  readonly onRoom: () => void;
+  /** Called once when the other side is gone. */
+  readonly onBroken: () => void;
+}
+
+/** The outgoing side of one connection. */
+export class Outbox {
+  readonly #writer: { write(bytes: Uint8Array): Promise<number> };
+  readonly #options: OutboxOptions;
+  #queue: Piece[] = [];
+  #size = 0;
+  #writing = false;
+  #scheduled = false;
+  #broken = false;
+  #wasFull = false;
+  #idle: (() => void)[] = [];
+
+  constructor(writer: { write(bytes: Uint8Array): Promise<number> }, options: OutboxOptions) {
+    this.#writer = writer;
+    this.#options = options;
+  }
+
+  /** Bytes held; text that is not encoded yet counts as if it were ASCII. */
+  get size(): number {
+    return this.#size;
+  }
+
+  get isFull(): boolean {
+    const full = this.#size >= this.#options.limitBytes();
+    this.#wasFull ||= full;
+    return full;
+  }
+
+  /** Whether a stream may add more: below a quarter of the bound, so that replies always find room. */
+  get hasRoomForStream(): boolean {
+    const room = this.#size < this.#options.limitBytes() / 4;
+    if (!room) this.#wasFull = true;
+    return room;
+  }
+
+  /** Queues whole lines, each with its end. */
+  push(piece: Piece): void {
+    if (this.#broken) return;
+    this.#queue.push(piece);
+    this.#size += piece.length;
+    if (this.#scheduled || this.#writing) return;
+    this.#scheduled = true;
+    queueMicrotask(() => {
+      this.#scheduled = false;
+      if (!this.#writing) this.#write();
+    });
+  }
+
+  /** Resolves when all that was queued is written, or cannot be. */
+  flushed(): Promise<void> {
+    if (this.#broken || (this.#queue.length === 0 && !this.#writing)) return Promise.resolve();
+    return new Promise((resolve) => this.#idle.push(resolve));
+  }
+
+  /** Throws away what is queued; nothing is written any more. */
+  abandon(): void {
+    this.#broken = true;
+    this.#queue = [];
+    this.#settleIdle();
+  }
+
+  async #write(): Promise<void> {
+    this.#writing = true;
+    try {
+      while (this.#queue.length > 0 && !this.#broken) {
+        const pieces = this.#queue;
+        this.#queue = [];
+        for (const bytes of this.#joined(pieces)) await this.#writeAll(bytes);
+      }
+    } catch {
+      if (!this.#broken) this.#options.onBroken();
+      this.abandon();
+    }
+    this.#writing = false;
+    this.#settleIdle();
+  }
+
+  async #writeAll(bytes: Uint8Array): Promise<void> {
+    for (let at = 0; at < bytes.byteLength && !this.#broken;) {
+      const count = await this.#writer.write(at === 0 ? bytes : bytes.subarray(at));
+      at += count;
+      this.#size -= count;
+      this.#tellRoom();
+    }
+  }
+
+  #tellRoom(): void {
+    if (!this.#wasFull || this.#size >= this.#options.limitBytes() / 8) return;
+    this.#wasFull = false;
+    this.#options.onRoom();
+  }
+
+  /** Encodes and joins what was queued, and puts the count of bytes right. */
+  #joined(pieces: readonly Piece[]): Uint8Array[] {
+    const parts: Uint8Array[] = [];
+    let text = "";
+    const endText = () => {
+      if (text === "") return;
+      const bytes = encoder.encode(text);
+      this.#size += bytes.byteLength - text.length;
+      parts.push(bytes);
+      text = "";
+    };
+    for (const piece of pieces) {
+      if (typeof piece === "string") text += piece;
+      else {
+        endText();
+        parts.push(piece);
+      }
+    }
+    endText();
+    return coalesced(parts);
+  }
+
+  #settleIdle(): void {
+    const waiting = this.#idle;
+    this.#idle = [];
+    for (const resolve of waiting) resolve();
+  }
+}
+
+function coalesced(parts: readonly Uint8Array[]): Uint8Array[] {
+  if (parts.length <= 1) return [...parts];
+  const joined: Uint8Array[] = [];
+  let group: Uint8Array[] = [];
+  let bytes = 0;
+  const endGroup = () => {
+    if (group.length > 0) joined.push(group.length === 1 ? group[0]! : concatenated(group, bytes));
+    group = [];
+    bytes = 0;
+  };
+  for (const part of parts) {
+    if (bytes + part.byteLength > COALESCE_BYTES) endGroup();
+    group.push(part);
+    bytes += part.byteLength;
+  }
+  endGroup();
+  return joined;
+}
+
+function concatenated(parts: readonly Uint8Array[], bytes: number): Uint8Array {
+  const whole = new Uint8Array(bytes);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.byteLength;
+  }
+  return whole;
+}

@@ -1,0 +1,356 @@
+/**
+ * The log's store on Deno KV.
+ *
+ * Persisted keys (a change here raises `FORMAT`, adds a migration, and freezes a store of the old format
+ * under tests/data/ first):
+ *
+ *     ["meta"]              { format, epoch }
+ *     ["head"]              the highest seq ever assigned
+ *     ["log", first_seq]    BlockValue: neighbouring events and their dedup keys (block_value.ts)
+ *     ["chunk", seq, i]     a piece of an event too large for one value
+ *     ["cursor", consumer]  CursorValue
+ *
+ * Invariants: one atomic operation of Deno KV is one fsync and goes in whole or not at all; chunks go in
+ * before the block that names them, so that a block is never without its content; `["head"]` moves with
+ * the block that takes it there.
+ */
+
+import type { Block, BlockInfo, DedupEntry } from "../core/event.ts";
+import { PosternError } from "../core/errors.ts";
+import type {
+  CommitBatch,
+  CommitOutcome,
+  CursorState,
+  Log,
+  LogStore,
+  StoreState,
+} from "../core/ports.ts";
+import {
+  BLOCK_BYTES,
+  type BlockValue,
+  decodeBlock,
+  describeBlock,
+  encodeBlocks,
+  type EncodedBlock,
+} from "./block_value.ts";
+import { packUnits, type Parcel } from "./parcels.ts";
+
+/** The format of what is written. One newer is refused, one older is migrated. */
+export const FORMAT = 1;
+
+/** Where the head is noted beside the database, to see at the next start whether that went back. */
+export interface HeadHint {
+  /** What was last written, or `null`. */
+  read(): { epoch: string; head: number } | null;
+  /** Called after each commit; must be cheap, and need not reach the disk at once. */
+  write(hint: { epoch: string; head: number }): void;
+  close(): void;
+}
+
+export interface StoreOptions {
+  /** Path of the database file, or `:memory:`. */
+  readonly path: string;
+  readonly hint: HeadHint;
+  readonly log: Log;
+  /** Makes the name of a new log. */
+  readonly newEpoch: () => string;
+}
+
+interface CursorValue {
+  readonly acked_seq: number;
+  readonly delivered_bound: number;
+  readonly last_seen_ms: number;
+}
+
+type Mutate = (operation: Deno.AtomicOperation) => void;
+
+/** Mutations in one atomic operation. Deno KV takes 1,000. */
+const MUTATIONS = 900;
+/** Chunks written in one atomic operation: ten values of 60 KiB are below Deno KV's 800 KiB. */
+const CHUNKS_PER_COMMIT = 10;
+/** Keys that Deno KV reads in one `getMany`. */
+const KEYS_PER_GET = 10;
+
+/**
+ * Opens or creates a store.
+ *
+ * @throws PosternError `unsupported_version` when a newer Postern wrote it.
+ */
+export async function openKvStore(options: StoreOptions): Promise<LogStore> {
+  const kv = await Deno.openKv(options.path);
+  try {
+    return new KvStore(kv, await readState(kv, options), options);
+  } catch (error) {
+    kv.close();
+    throw error;
+  }
+}
+
+class KvStore implements LogStore {
+  readonly #kv: Deno.Kv;
+  readonly #hint: HeadHint;
+  readonly state: StoreState;
+
+  constructor(kv: Deno.Kv, state: StoreState, { hint }: StoreOptions) {
+    this.#kv = kv;
+    this.state = state;
+    this.#hint = hint;
+    hint.write({ epoch: state.epoch, head: state.head });
+  }
+
+  async commit(batch: CommitBatch): Promise<CommitOutcome> {
+    const parcels = packUnits(batch.units);
+    const merged = batch.merges.map((run) => mergeBlocks(run));
+    const [first = EMPTY_PARCEL, ...others] = parcels;
+    const rest = inBites([...cursorMutations(batch), ...dropMutations(batch), ...merged.flatMap(mergeMutations)]);
+    const blocks: Block[] = [];
+    let storedUnits = 0;
+    let restStored = false;
+    try {
+      for (const bite of rest.slice(1)) await this.#atomic(bite);
+      for (const parcel of [first, ...others]) {
+        const also = parcel === first ? rest[0] ?? [] : [];
+        await this.#store(batch.keepEvents ? parcel : { ...parcel, blocks: [] }, also);
+        restStored = true;
+        storedUnits += parcel.units;
+        blocks.push(...parcel.blocks.map(({ block }) => block));
+      }
+      return { storedUnits, blocks, restStored, merged: merged.map(({ whole }) => whole.block) };
+    } catch (error) {
+      return {
+        storedUnits,
+        blocks,
+        restStored,
+        merged: restStored ? merged.map(({ whole }) => whole.block) : [],
+        failure: refusal(error),
+      };
+    }
+  }
+
+  async load(first: BlockInfo, limit: number): Promise<Block[]> {
+    const blocks: Block[] = [];
+    const entries = this.#kv.list<BlockValue>({
+      start: ["log", first.firstSeq],
+      end: ["log", Number.MAX_SAFE_INTEGER],
+    }, { limit, batchSize: limit });
+    for await (const { key, value } of entries) {
+      const seq = key[1] as number;
+      const lines = value.chunks === undefined ? value.lines : await this.#chunks(seq, value.chunks);
+      blocks.push(decodeBlock(seq, value, lines));
+    }
+    return blocks[0]?.firstSeq === first.firstSeq ? blocks : [];
+  }
+
+  close(): Promise<void> {
+    this.#kv.close();
+    this.#hint.close();
+    return Promise.resolve();
+  }
+
+  /** Writes one parcel, its chunks first, and `also` with it. */
+  async #store(parcel: Parcel, also: readonly Mutate[]): Promise<void> {
+    if (parcel.units === 0 && also.length === 0) return;
+    const chunks = parcel.blocks.flatMap(chunkMutations);
+    try {
+      for (let at = 0; at < chunks.length; at += CHUNKS_PER_COMMIT) {
+        await this.#atomic(chunks.slice(at, at + CHUNKS_PER_COMMIT));
+      }
+      await this.#atomic([...also, ...parcelMutations(parcel)]);
+    } catch (error) {
+      if (chunks.length > 0) await this.#forgetChunks(parcel);
+      throw error;
+    }
+    if (parcel.head > 0) this.#hint.write({ epoch: this.state.epoch, head: parcel.head });
+  }
+
+  async #atomic(mutations: readonly Mutate[]): Promise<void> {
+    const operation = this.#kv.atomic();
+    for (const mutate of mutations) mutate(operation);
+    await operation.commit();
+  }
+
+  /** Without its block a chunk is waste; what cannot be removed now is swept at the next open. */
+  async #forgetChunks(parcel: Parcel): Promise<void> {
+    const removals = parcel.blocks.flatMap(({ block }) => chunkRemovals(block));
+    for (const bite of inBites(removals)) await this.#atomic(bite).catch(() => {});
+  }
+
+  async #chunks(seq: number, count: number): Promise<Uint8Array> {
+    const keys = Array.from({ length: count }, (_, i) => ["chunk", seq, i]);
+    const pieces: Uint8Array[] = [];
+    for (let at = 0; at < count; at += KEYS_PER_GET) {
+      const entries = await this.#kv.getMany<Uint8Array[]>(keys.slice(at, at + KEYS_PER_GET));
+      for (const { value } of entries) pieces.push(value ?? new Uint8Array());
+    }
+    const lines = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.byteLength, 0));
+    let at = 0;
+    for (const piece of pieces) {
+      lines.set(piece, at);
+      at += piece.byteLength;
+    }
+    return lines;
+  }
+}
+
+const EMPTY_PARCEL: Parcel = { units: 0, head: 0, blocks: [] };
+
+async function readState(kv: Deno.Kv, { hint, log, newEpoch }: StoreOptions): Promise<StoreState> {
+  const meta = (await kv.get<{ format: number; epoch: string }>(["meta"])).value;
+  if (meta !== null && meta.format > FORMAT) {
+    throw new PosternError(
+      "unsupported_version",
+      `open store: its format is ${meta.format}, and this version reads up to ${FORMAT}; use the newer postern that wrote it`,
+      { format: meta.format, supported: FORMAT },
+    );
+  }
+  const { blocks, dedup } = await readBlocks(kv, log);
+  const cursors = await readCursors(kv);
+  const storedHead = (await kv.get<number>(["head"])).value ?? 0;
+  const lastSeq = Math.max(storedHead, blocks.at(-1)?.lastSeq ?? 0);
+  const hinted = hint.read();
+  const wentBack = hinted !== null && hinted.head > 0 &&
+    (meta === null || (hinted.epoch === meta.epoch && hinted.head > lastSeq));
+  const head = wentBack ? Math.max(lastSeq, hinted.head) : lastSeq;
+  const epoch = meta === null || wentBack ? newEpoch() : meta.epoch;
+  if (wentBack) {
+    log.error("the store has gone back behind what was acknowledged; a new epoch begins", {
+      stored_seq: lastSeq,
+      acknowledged_seq: hinted.head,
+      epoch,
+    });
+  }
+  if (epoch !== meta?.epoch) {
+    await kv.atomic().set(["meta"], { format: FORMAT, epoch }).set(["head"], head).commit();
+  }
+  await sweepChunks(kv, lastSeq, log);
+  return { epoch, head, blocks, cursors, dedup };
+}
+
+async function readBlocks(
+  kv: Deno.Kv,
+  log: Log,
+): Promise<{ blocks: BlockInfo[]; dedup: DedupEntry[] }> {
+  const blocks: BlockInfo[] = [];
+  const dedup: DedupEntry[] = [];
+  for await (const { key, value } of kv.list<BlockValue>({ prefix: ["log"] }, { batchSize: 100 })) {
+    const described = describeBlock(key[1] as number, value);
+    const previous = blocks.at(-1);
+    if (previous !== undefined && described.info.firstSeq <= previous.lastSeq) {
+      log.error("a stored block overlaps the one before it and is left out", {
+        first_seq: described.info.firstSeq,
+        previous_last_seq: previous.lastSeq,
+      });
+      continue;
+    }
+    blocks.push(described.info);
+    dedup.push(...described.dedup);
+  }
+  return { blocks, dedup };
+}
+
+async function readCursors(kv: Deno.Kv): Promise<CursorState[]> {
+  const cursors: CursorState[] = [];
+  for await (const { key, value } of kv.list<CursorValue>({ prefix: ["cursor"] })) {
+    cursors.push({
+      name: key[1] as string,
+      ackedSeq: value.acked_seq,
+      deliveredBound: value.delivered_bound,
+      lastSeenMs: value.last_seen_ms,
+    });
+  }
+  return cursors;
+}
+
+/** Removes the chunks of an event whose block was never written: a crash came between. */
+async function sweepChunks(kv: Deno.Kv, lastSeq: number, log: Log): Promise<void> {
+  let swept = 0;
+  const orphans = kv.list({
+    start: ["chunk", lastSeq + 1],
+    end: ["chunk", Number.MAX_SAFE_INTEGER],
+  });
+  for await (const { key } of orphans) {
+    await kv.delete(key);
+    swept++;
+  }
+  if (swept > 0) log.info("swept chunks of an event that was never acknowledged", { chunks: swept });
+}
+
+function parcelMutations({ blocks, head, units }: Parcel): Mutate[] {
+  const mutations = blocks.map(({ block, value }): Mutate => (operation) =>
+    void operation.set(["log", block.firstSeq], value)
+  );
+  if (units > 0) mutations.push((operation) => void operation.set(["head"], head));
+  return mutations;
+}
+
+function chunkMutations({ block, chunks }: EncodedBlock): Mutate[] {
+  return chunks.map((chunk, i): Mutate => (operation) =>
+    void operation.set(["chunk", block.firstSeq, i], chunk)
+  );
+}
+
+function chunkRemovals({ firstSeq, chunks }: BlockInfo): Mutate[] {
+  return Array.from({ length: chunks }, (_, i): Mutate => (operation) =>
+    void operation.delete(["chunk", firstSeq, i]));
+}
+
+function cursorMutations({ cursors, removedCursors }: CommitBatch): Mutate[] {
+  return [
+    ...cursors.map(({ name, ackedSeq, deliveredBound, lastSeenMs }): Mutate => (operation) => {
+      const value: CursorValue = {
+        acked_seq: ackedSeq,
+        delivered_bound: deliveredBound,
+        last_seen_ms: lastSeenMs,
+      };
+      operation.set(["cursor", name], value);
+    }),
+    ...removedCursors.map((name): Mutate => (operation) => void operation.delete(["cursor", name])),
+  ];
+}
+
+function dropMutations({ droppedBlocks }: CommitBatch): Mutate[] {
+  return droppedBlocks.flatMap((info) => [
+    (operation) => void operation.delete(["log", info.firstSeq]),
+    ...chunkRemovals(info),
+  ]);
+}
+
+interface Merge {
+  readonly whole: EncodedBlock;
+  readonly run: readonly Block[];
+}
+
+function mergeBlocks(run: readonly Block[]): Merge {
+  const events = run.flatMap((block) => block.events);
+  const dedup = run.flatMap((block) => block.dedup);
+  const [whole, ...more] = encodeBlocks(events, dedup);
+  if (whole === undefined || more.length > 0) {
+    throw new Error(`blocks to merge are larger than ${BLOCK_BYTES} bytes together`);
+  }
+  return { whole, run };
+}
+
+/** One mutation, so that a merge is never torn apart between two atomic operations. */
+function mergeMutations({ whole, run }: Merge): Mutate[] {
+  return [(operation) => {
+    for (const { firstSeq } of run.slice(1)) operation.delete(["log", firstSeq]);
+    operation.set(["log", whole.block.firstSeq], whole.value);
+  }];
+}
+
+function inBites(mutations: readonly Mutate[]): Mutate[][] {
+  const bites: Mutate[][] = [];
+  for (let at = 0; at < mutations.length; at += MUTATIONS) {
+    bites.push(mutations.slice(at, at + MUTATIONS));
+  }
+  return bites;
+}
+
+/** What SQLite says of a full or read-only disk becomes our word for it; anything else is a bug. */
+function refusal(error: unknown): unknown {
+  const text = error instanceof Error ? error.message : String(error);
+  if (/disk is full|readonly database|disk I\/O error|No space left|quota/i.test(text)) {
+    return new PosternError("storage_full", `append: the store cannot write: ${text}`);
+  }
+  return error;
+}

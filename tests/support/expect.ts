@@ -1,0 +1,33 @@
+/** What protocol tests say about replies and events, so that each says it the same way. */
+
+import { assertEquals, assertMatch } from "@std/assert";
+import type { Line } from "./raw_client.ts";
+
+const UUID_V4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+
+/** Expects an AXON error: `ok` false, the code, a message, and no fields of a result. */
+export function expectError(reply: Line, code: string): void {
+  assertEquals([reply.ok, reply.error], [false, code], JSON.stringify(reply).slice(0, 500));
+  assertEquals(typeof reply.message, "string", "an error has a message");
+  assertMatch(reply.message, /\S/);
+}
+
+/** Expects a UUID of version 4. */
+export function expectUuid(value: unknown): void {
+  assertMatch(String(value), UUID_V4);
+}
+
+/** The seqs of messages, events or pushed lines. */
+export function seqsOf(lines: Line[]): number[] {
+  return lines.map((line) => line.seq);
+}
+
+/** The payloads of messages, events or pushed lines. */
+export function payloadsOf(lines: Line[]): unknown[] {
+  return lines.map((line) => line.envelope.payload);
+}
+
+/** The whole numbers from `first` to `last`. */
+export function range(first: number, last: number): number[] {
+  return Array.from({ length: last - first + 1 }, (_, i) => first + i);
+}
