@@ -24,6 +24,7 @@ export interface Runtime {
 
 /** Longest socket path that is used inside the directory; a longer one is moved elsewhere. */
 const MAX_SOCKET_PATH_BYTES = 103;
+const SOCKET_NAMES = ["postern.sock", "http.sock"];
 /** Of what a starting daemon says on stderr, so much is kept. */
 const STDERR_CHARS = 8192;
 
@@ -76,7 +77,8 @@ function permissions(directory: string, root: string): string[] {
     net.length === 0 ? "--allow-net" : `--allow-net=${list(net)}`,
     `--allow-read=${list([directory, ...places, root])}`,
     `--allow-write=${list([directory, ...places])}`,
-    "--allow-env",
+    `--allow-env=${ENVIRONMENT.join(",")}`,
+    // By name it would be uid, hostname and umask; the flag does not know the last one.
     "--allow-sys",
   ];
 }
@@ -88,10 +90,14 @@ function permissions(directory: string, root: string): string[] {
 function socketPlaces(directory: string): { sockets: string[]; places: string[] } {
   const chosen = Deno.env.get("POSTERN_SOCKET_PATH");
   const elsewhere = chosen ? dirname(chosen) : configuredSocketDir(directory);
-  const place = elsewhere ?? directory;
-  const sockets = [join(place, "postern.sock"), join(place, "http.sock")];
-  if (new TextEncoder().encode(sockets[0]).length <= MAX_SOCKET_PATH_BYTES) {
-    return { sockets, places: elsewhere === null ? [] : [elsewhere] };
+  const places = elsewhere === null ? [] : [elsewhere];
+  const first = join(elsewhere ?? directory, "postern.sock");
+  if (new TextEncoder().encode(first).length <= MAX_SOCKET_PATH_BYTES) {
+    // Also those in the directory itself: an earlier daemon may have left them.
+    const sockets = [directory, ...places].flatMap((place) =>
+      SOCKET_NAMES.map((name) => join(place, name))
+    );
+    return { sockets, places };
   }
   return { sockets: [], places: [Deno.env.get("XDG_RUNTIME_DIR"), "/tmp"].filter(isPath) };
 }
@@ -141,7 +147,8 @@ export function spawnDaemon(directory: string): Child {
   );
   const child = new Deno.Command(path, {
     args,
-    env,
+    // Whatever it says ends up in a message or a file.
+    env: { ...env, NO_COLOR: "1" },
     clearEnv: true,
     cwd: "/",
     stdin: "null",

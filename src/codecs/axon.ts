@@ -34,8 +34,11 @@ const COMMANDS: ReadonlyMap<string, string> = new Map([
   ["subscribe", "event.subscribe"],
 ]);
 
-/** Commands that need no hello, where v1 is allowed (spec 3.1; `auth` is not listed as v2-only). */
-const V1_COMMANDS: ReadonlySet<string> = new Set(["hello", "auth", "send", "peers", "status"]);
+/** Commands of v1, where it is allowed (spec 3.1; `auth` is not listed as v2-only). */
+const V1_COMMANDS: ReadonlySet<string> = new Set(["auth", "send", "peers", "status"]);
+
+/** Operations that any connection may ask for at any time, because they need no token either. */
+const ANY_TIME: ReadonlySet<string> = new Set(["auth.login", "system.ping", "system.status"]);
 
 /** What may be asked without a token: in v1 its commands, in v2 `status` (spec 2), and ping as everywhere. */
 const OPEN_IN_V1: ReadonlySet<string> = new Set(["event.send", "peer.list", "system.status"]);
@@ -187,6 +190,7 @@ export class AxonCodec implements Codec {
     if (this.#version === null && !this.#settings.allowV1) {
       throw new PosternError("hello_required", `${shown(command)}: say hello with version 2 first`);
     }
+    if (ANY_TIME.has(command)) return;
     if (V1_COMMANDS.has(command)) {
       this.#spokeV1 = true;
       return;

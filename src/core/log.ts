@@ -136,17 +136,18 @@ export class EventLog {
   /**
    * Finds where a reader at `seq` goes on: synchronously when the block is in memory.
    *
+   * @param live Whether the event came after the reader did; a log that keeps nothing shows only such.
    * @returns `null` at the end of the log; a position without a block when all up to the head is lost.
    */
-  seek(seq: number): Position | null | Promise<Position | null> {
+  seek(seq: number, live = false): Position | null | Promise<Position | null> {
     if (seq > this.#head) return null;
     this.#dropWholeBlocks();
-    const from = Math.max(seq, this.#readableFront());
+    const from = Math.max(seq, this.#readableFront(live));
     const found = this.#index.find(from);
     if (found === undefined) return { block: null, seq: this.#head + 1 };
     const block = found.block ?? this.#cold.get(found.info.firstSeq);
-    if (block !== undefined) return this.#positionIn(block, from);
-    return this.#load(found.info).then((loaded) => this.#positionIn(loaded, from));
+    if (block !== undefined) return this.#positionIn(block, from, live);
+    return this.#load(found.info).then((loaded) => this.#positionIn(loaded, from, live));
   }
 
   /** How many events of a range are readable and pass the filter. */
@@ -196,8 +197,8 @@ export class EventLog {
   }
 
   /** Without retention a live subscriber may still read what is in memory. */
-  #readableFront(): number {
-    return this.#keeps ? this.#front : this.#index.first?.firstSeq ?? this.#head + 1;
+  #readableFront(live: boolean): number {
+    return this.#keeps || !live ? this.#front : this.#index.first?.firstSeq ?? this.#head + 1;
   }
 
   #appendOnce(events: readonly NewEvent[]): Ticket<readonly Appended[]> {
@@ -226,10 +227,14 @@ export class EventLog {
     return allOf(outcomes);
   }
 
-  #positionIn(block: Block, from: number): Position | null | Promise<Position | null> {
-    const seq = Math.max(from, block.firstSeq, this.#readableFront(), this.#frontWithin(block));
+  #positionIn(
+    block: Block,
+    from: number,
+    live: boolean,
+  ): Position | null | Promise<Position | null> {
+    const seq = Math.max(from, block.firstSeq, this.#readableFront(live), this.#frontWithin(block));
     if (seq <= block.lastSeq) return { block, seq };
-    return this.seek(seq) ?? { block: null, seq };
+    return this.seek(seq, live) ?? { block: null, seq };
   }
 
   #load(info: BlockInfo): Promise<Block> {

@@ -65,6 +65,7 @@ export const EVENT_SEND = defineOperation({
   params: z.object({
     ...messageFields,
     kind: kind.optional().describe("what sort of message; required without events"),
+    payload: z.unknown().optional().describe("any JSON value; required without events"),
     to: z.string().min(1).max(256).optional()
       .describe('"self" or an agent_id; the own log if absent'),
     events: z.array(message).min(1).max(10_000).optional()

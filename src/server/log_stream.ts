@@ -71,9 +71,9 @@ export class LogStream {
 
   /** Tells what there is, as far as there is room. Called whenever there may be more, or more room. */
   pump(): void {
-    const { log, outbox } = this.#options;
+    const { log, outbox, replayTo } = this.#options;
     while (!this.#waiting && !this.#ended && outbox.hasRoomForStream) {
-      const found = log.seek(this.#next);
+      const found = log.seek(this.#next, this.#next > replayTo);
       if (found === null) return;
       if (found instanceof Promise) this.#awaitPosition(found);
       else this.#tell(found);
