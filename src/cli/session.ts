@@ -10,7 +10,9 @@ export async function withClient<T>(
   use: (client: Client) => Promise<T>,
 ): Promise<T> {
   const dir = values.text("dir");
-  await using client = await connect({ dir, consumer: values.text("consumer") });
+  const consumer = values.text("consumer");
+  // What is printed is passed on, and must be what was sent.
+  await using client = await connect({ dir, consumer, exactNumbers: true });
   return await use(client);
 }
 

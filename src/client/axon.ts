@@ -19,6 +19,9 @@ export type Received =
   | { readonly type: "event"; readonly event: InboundEvent }
   | { readonly type: "other" };
 
+/** How the JSON of a line is read. */
+export type Parse = (text: string) => unknown;
+
 const OTHER: Received = { type: "other" };
 const RESERVED = ["cmd", "req_id"];
 
@@ -82,8 +85,8 @@ export function encodeRequest(reqId: string, operation: string, params: string):
  *
  * @throws {ConnectionError} `EPROTO` when the line is no JSON object.
  */
-export function decodeLine(line: string): Received {
-  const value = parseObject(line);
+export function decodeLine(line: string, parse: Parse = JSON.parse): Received {
+  const value = parseObject(line, parse);
   if (value.event === "inbound") return { type: "event", event: value as unknown as InboundEvent };
   const reqId = typeof value.req_id === "string" ? value.req_id : null;
   if (value.ok === false) return { type: "refusal", reqId, error: toError(value) };
@@ -91,10 +94,10 @@ export function decodeLine(line: string): Received {
   return { type: "reply", reqId, result: toResult(value) };
 }
 
-function parseObject(line: string): Record<string, unknown> {
+function parseObject(line: string, parse: Parse): Record<string, unknown> {
   let value: unknown;
   try {
-    value = JSON.parse(line);
+    value = parse(line);
   } catch {
     throw new ConnectionError("EPROTO", `the daemon sent a line that is no JSON: ${shown(line)}`);
   }

@@ -7,9 +7,10 @@
  * flow control takes over.
  */
 
-import { decodeLine, encodeRequest, type Received } from "./axon.ts";
+import { decodeLine, encodeRequest, type Parse, type Received } from "./axon.ts";
 import { ConnectionError, PosternError, shown } from "./errors.ts";
 import { LineSplitter } from "../codecs/ndjson.ts";
+import { parseExact } from "./exact_numbers.ts";
 import type { InboundEvent } from "./messages.ts";
 
 /** What a connection needs of a socket; `Deno.Conn` has it. */
@@ -46,6 +47,8 @@ export interface ConnectionOptions {
   readonly onEvent?: EventListener;
   /** Longest request, in bytes; the daemon would end the connection over a longer one. */
   readonly maxLineBytes?: number;
+  /** Keep numbers that JavaScript cannot hold as raw JSON values, to be passed on. @default {false} */
+  readonly exactNumbers?: boolean;
 }
 
 /** Under the daemon's own bound of 4,096, which it enforces with `too_many`. */
@@ -69,6 +72,7 @@ export class Connection {
   readonly #transport: Transport;
   readonly #onEvent: EventListener;
   readonly #maxLineBytes: number;
+  readonly #parse: Parse;
   readonly #pending = new Map<string, Pending>();
   readonly #encoder = new TextEncoder();
   #waiting: string[] = [];
@@ -86,6 +90,7 @@ export class Connection {
     this.#transport = transport;
     this.#onEvent = options.onEvent ?? (() => {});
     this.#maxLineBytes = options.maxLineBytes ?? MAX_LINE_BYTES;
+    this.#parse = options.exactNumbers ? parseExact : JSON.parse;
     this.closed = new Promise((resolve) => this.#settleClosed = resolve);
     this.#readAll();
   }
@@ -213,7 +218,7 @@ export class Connection {
   #receive(line: string | null): void {
     if (line === null) throw unreadable("not UTF-8");
     if (this.#end !== null) return;
-    const received = decodeLine(line);
+    const received = decodeLine(line, this.#parse);
     if (received.type === "event") this.#onEvent(received.event, line.length);
     else if (received.type !== "other") this.#settle(received);
   }

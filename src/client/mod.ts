@@ -41,6 +41,8 @@ export interface ConnectOptions extends TargetOptions {
   readonly timeoutMs?: number;
   /** Longest request in bytes; the daemon's `limits.max_line_bytes`. @default {1048576} */
   readonly maxLineBytes?: number;
+  /** Keep numbers that JavaScript cannot hold as raw JSON values, to be passed on. @default {false} */
+  readonly exactNumbers?: boolean;
 }
 
 /**
@@ -65,9 +67,9 @@ export interface ConnectOptions extends TargetOptions {
  * ```
  */
 export async function connect(options: ConnectOptions = {}): Promise<Client> {
-  const { consumer, timeoutMs, maxLineBytes } = options;
+  const { consumer, timeoutMs, maxLineBytes, exactNumbers } = options;
   const target = findTarget(options);
-  const dial = { consumer, timeoutMs, maxLineBytes };
+  const dial = { consumer, timeoutMs, maxLineBytes, exactNumbers };
   return new Client(
     target,
     dial,

@@ -118,7 +118,9 @@ export class AxonCodec implements Codec {
   encodeResult(tag: AxonTag, result: unknown): string {
     const { command, reqId, version } = tag;
     if (version !== undefined) this.#version = version;
-    const head = reqId === undefined ? '{"ok":true' : `{"ok":true,"req_id":${JSON.stringify(reqId)}`;
+    const head = reqId === undefined
+      ? '{"ok":true'
+      : `{"ok":true,"req_id":${JSON.stringify(reqId)}`;
     return `${head}${fieldsOf(asAxon(command, result, version))}}`;
   }
 
@@ -147,11 +149,17 @@ export class AxonCodec implements Codec {
 
   #decode(message: unknown, reqId: string | undefined): Decoded {
     if (!isObject(message)) {
-      throw new PosternError("invalid_request", `a command must be a JSON object, got ${shown(message)}`);
+      throw new PosternError(
+        "invalid_request",
+        `a command must be a JSON object, got ${shown(message)}`,
+      );
     }
     const command = message.cmd;
     if (typeof command !== "string") {
-      throw new PosternError("invalid_request", `a command must name itself in "cmd", a string, got ${shown(command)}`);
+      throw new PosternError(
+        "invalid_request",
+        `a command must name itself in "cmd", a string, got ${shown(command)}`,
+      );
     }
     this.#requireVersionFor(command);
     this.#requireReqId(command, message, reqId);
@@ -164,12 +172,18 @@ export class AxonCodec implements Codec {
     return { call: { operation, params: message }, tag: { command, reqId } };
   }
 
-  #decodeHello(command: string, message: Record<string, unknown>, reqId: string | undefined): Decoded {
+  #decodeHello(
+    command: string,
+    message: Record<string, unknown>,
+    reqId: string | undefined,
+  ): Decoded {
     const { version } = message;
     if (typeof version !== "number" || !Number.isSafeInteger(version) || version < 1) {
       throw new PosternError(
         "invalid_params",
-        `hello: "version" must be an integer from 1, the highest the client supports, got ${shown(version)}`,
+        `hello: "version" must be an integer from 1, the highest the client supports, got ${
+          shown(version)
+        }`,
       );
     }
     const negotiated = Math.min(version, IPC_VERSION);
@@ -196,25 +210,36 @@ export class AxonCodec implements Codec {
       return;
     }
     if (COMMANDS.has(command) || command.includes(".")) {
-      throw new PosternError("hello_required", `${shown(command)}: needs version 2; say hello first`);
+      throw new PosternError(
+        "hello_required",
+        `${shown(command)}: needs version 2; say hello first`,
+      );
     }
     throw new PosternError("unknown_operation", `there is no command ${shown(command)}`);
   }
 
-  #requireReqId(command: string, message: Record<string, unknown>, reqId: string | undefined): void {
+  #requireReqId(
+    command: string,
+    message: Record<string, unknown>,
+    reqId: string | undefined,
+  ): void {
     if (reqId !== undefined) return;
     const given = message.req_id;
     if (given === undefined && (command === "hello" || (this.#version ?? 1) < 2)) return;
     throw new PosternError(
       "invalid_request",
-      `${shown(command)}: "req_id" must be a string on every command of version 2, got ${shown(given)}`,
+      `${shown(command)}: "req_id" must be a string on every command of version 2, got ${
+        shown(given)
+      }`,
     );
   }
 }
 
 /** The shapes that the spec gives its own commands, where they are not the operation's. */
 function asAxon(command: string, result: unknown, version: number | undefined): unknown {
-  if (version !== undefined) return { ...result as object, version, daemon_max_version: IPC_VERSION };
+  if (version !== undefined) {
+    return { ...result as object, version, daemon_max_version: IPC_VERSION };
+  }
   if (command === "auth") return { auth: "accepted" };
   if (command === "subscribe") {
     const { replayed, replay_to_seq } = result as { replayed: number; replay_to_seq: number };
@@ -225,7 +250,10 @@ function asAxon(command: string, result: unknown, version: number | undefined): 
 
 /** The fields of a result as they follow others in an object; what is no object comes as `result`. */
 function fieldsOf(result: unknown): string {
-  if (typeof result !== "object" || result === null || Array.isArray(result) || result instanceof JsonText) {
+  if (
+    typeof result !== "object" || result === null || Array.isArray(result) ||
+    result instanceof JsonText
+  ) {
     return `,"result":${jsonOf(result)}`;
   }
   let text = "";

@@ -33,7 +33,10 @@ export function parseMessage(text: string): unknown {
     return RISKY_NUMBER.test(text) ? JSON.parse(text, keepNumber) : JSON.parse(text);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new PosternError("parse_error", `a message must be one line of JSON: ${reason.slice(0, 120)}`);
+    throw new PosternError(
+      "parse_error",
+      `a message must be one line of JSON: ${reason.slice(0, 120)}`,
+    );
   }
 }
 
@@ -75,9 +78,13 @@ function requireShallow(text: string): void {
     else if (unit === OPEN_BRACKET || unit === OPEN_BRACE) depth++;
     else if (unit === CLOSE_BRACKET || unit === CLOSE_BRACE) depth--;
     if (depth > MAX_DEPTH) {
-      throw new PosternError("invalid_request", `a message must nest at most ${MAX_DEPTH} levels, got more`, {
-        limit: MAX_DEPTH,
-      });
+      throw new PosternError(
+        "invalid_request",
+        `a message must nest at most ${MAX_DEPTH} levels, got more`,
+        {
+          limit: MAX_DEPTH,
+        },
+      );
     }
   }
 }

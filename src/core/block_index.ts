@@ -145,6 +145,8 @@ export class BlockIndex {
 }
 
 /** Without the content, so that a block that leaves memory is gone from it. */
-function infoOf({ firstSeq, lastSeq, firstMs, lastMs, bytes, chunks, expiring }: BlockInfo): BlockInfo {
+function infoOf(
+  { firstSeq, lastSeq, firstMs, lastMs, bytes, chunks, expiring }: BlockInfo,
+): BlockInfo {
   return { firstSeq, lastSeq, firstMs, lastMs, bytes, chunks, expiring };
 }

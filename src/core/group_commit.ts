@@ -10,14 +10,7 @@
  */
 
 import type { DedupEntry, LogEvent, NewEvent } from "./event.ts";
-import type {
-  Clock,
-  CommitBatch,
-  CommitOutcome,
-  CursorState,
-  LogStore,
-  Unit,
-} from "./ports.ts";
+import type { Clock, CommitBatch, CommitOutcome, CursorState, LogStore, Unit } from "./ports.ts";
 import { Ticket } from "./ticket.ts";
 
 /** What an appended event became. */

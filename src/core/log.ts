@@ -107,7 +107,13 @@ export class EventLog {
   }
 
   /** Retained bytes, blocks and dedup keys, for `system.status`. */
-  get counters(): { head: number; front: number; bytes: number; blocks: number; dedup_keys: number } {
+  get counters(): {
+    head: number;
+    front: number;
+    bytes: number;
+    blocks: number;
+    dedup_keys: number;
+  } {
     this.#dropWholeBlocks();
     return {
       head: this.#head,
@@ -259,7 +265,11 @@ export class EventLog {
   #dropWholeBlocks(): void {
     const { maxEvents, maxBytes, maxAgeMs } = this.#retention;
     const oldestMs = this.#clock.now() - maxAgeMs;
-    for (let first = this.#index.first; first !== undefined && this.#keeps; first = this.#index.first) {
+    for (
+      let first = this.#index.first;
+      first !== undefined && this.#keeps;
+      first = this.#index.first
+    ) {
       const over = first.lastSeq <= this.#head - maxEvents || first.lastMs <= oldestMs ||
         this.#index.bytes - first.bytes >= maxBytes;
       if (!over) break;

@@ -174,7 +174,9 @@ export class Daemon implements AsyncDisposable {
       this.#parts.host.uid,
     );
     this.#tokens.replaceOwner(this.#token);
-    const fixed = changedKeys(this.#config, config).filter((key) => !RELOADABLE.has(key.split(".")[0]!));
+    const fixed = changedKeys(this.#config, config).filter((key) =>
+      !RELOADABLE.has(key.split(".")[0]!)
+    );
     this.#config = { ...this.#config, limits: config.limits };
     this.#server.setLimits(limitsOf(this.#config));
     return fixed;
@@ -236,7 +238,9 @@ export class Daemon implements AsyncDisposable {
     const { consumers, log } = this.#services;
     this.#server.touch();
     const idle = consumers.removeIdle(this.#config.daemon.consumer_gc_days * DAY_MS);
-    for (const { name } of idle) this.#parts.log.info("forgot an idle consumer", { consumer: name });
+    for (const { name } of idle) {
+      this.#parts.log.info("forgot an idle consumer", { consumer: name });
+    }
     await log.tidy();
   }
 }

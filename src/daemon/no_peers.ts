@@ -7,6 +7,9 @@ export const NO_PEERS: Peers = {
   list: () => [],
   deliver: (to) =>
     Promise.reject(
-      new PosternError("peer_not_found", `send: ${shown(to)} is no peer of this daemon, nor itself`),
+      new PosternError(
+        "peer_not_found",
+        `send: ${shown(to)} is no peer of this daemon, nor itself`,
+      ),
     ),
 };

@@ -30,7 +30,9 @@ const messageFields = {
   kind,
   topic: topic.optional(),
   payload: z.unknown().describe("any JSON value"),
-  ref: boundedText("ref", 256).nullable().optional().describe("id of the message this one refers to"),
+  ref: boundedText("ref", 256).nullable().optional().describe(
+    "id of the message this one refers to",
+  ),
   dedup_key: boundedText("dedup_key", 256).min(1).optional()
     .describe("a repeated send with the same key answers as the first one did"),
   ttl_secs: z.number().positive().optional()
@@ -89,14 +91,13 @@ export const EVENT_SEND = defineOperation({
   },
 });
 
-function requireKind(single: Omit<Message, "kind"> & { kind?: Message["kind"] | undefined }): Message {
-  const { kind } = single;
-  if (kind === undefined) {
-    throw new PosternError("invalid_params", "event.send: kind: is required, it is missing", {
-      field: "kind",
-    });
-  }
-  return single as Message;
+function requireKind(single: Partial<Message>): Message {
+  const { kind, payload } = single;
+  if (kind !== undefined && payload !== undefined) return single as Message;
+  const field = kind === undefined ? "kind" : "payload";
+  throw new PosternError("invalid_params", `event.send: ${field}: is required, it is missing`, {
+    field,
+  });
 }
 
 function sendOne(to: string, sent: Message, context: Context): Handled<Sent> {
@@ -145,15 +146,12 @@ function newEvent(to: string, sent: Message, context: Context): NewEvent {
   const { services, caller } = context;
   const { agentId } = services.identity;
   const { kind, topic = null, payload, ref = null, dedup_key, ttl_secs } = sent;
-  if (payload === undefined) {
-    throw new PosternError("invalid_params", "event.send: payload: is required, it is missing", {
-      field: "payload",
-    });
-  }
   if (isReservedTopic(topic)) {
     throw new PosternError(
       "permission_denied",
-      `event.send: topics below "${topic!.split(".")[0]}" are the daemon's own, got ${shown(topic)}`,
+      `event.send: topics below "${topic!.split(".")[0]}" are the daemon's own, got ${
+        shown(topic)
+      }`,
       { field: "topic" },
     );
   }
@@ -232,7 +230,10 @@ export const EVENT_READ = defineOperation({
   name: "event.read",
   summary: "Read the log from a seq on, without a consumer.",
   scope: "read",
-  params: z.object({ after: seq.default(0).describe("the seq before the first one wanted"), ...page }),
+  params: z.object({
+    after: seq.default(0).describe("the seq before the first one wanted"),
+    ...page,
+  }),
   result: z.object({
     events: z.array(storedEvent),
     has_more: z.boolean(),
@@ -254,7 +255,9 @@ export const EVENT_SUBSCRIBE = defineOperation({
     consumer: consumerName.optional(),
     ...filterFields,
     replay: z.boolean().default(true).describe("whether to begin with what is there already"),
-    since: seq.optional().describe("replay from behind this seq instead of the consumer's acked_seq"),
+    since: seq.optional().describe(
+      "replay from behind this seq instead of the consumer's acked_seq",
+    ),
   }),
   result: z.object({
     subscription_id: z.string(),

@@ -59,7 +59,9 @@ export const gap = z.object({
 export const storedEvent = z.object({
   seq,
   buffered_at_ms: z.number().int().describe("epoch milliseconds"),
-  envelope: z.record(z.string(), z.unknown()).describe("what the sender wrote, see docs/protocol/axon.md"),
+  envelope: z.record(z.string(), z.unknown()).describe(
+    "what the sender wrote, see docs/protocol/axon.md",
+  ),
 });
 
 /** Words what zod found: operation, parameter, rule, value seen. */

@@ -13,7 +13,9 @@ export const SYSTEM_HELLO = defineOperation({
   scope: null,
   handshake: true,
   params: z.object({
-    consumer: consumerName.optional().describe('whose cursor this connection uses; "default" if absent'),
+    consumer: consumerName.optional().describe(
+      'whose cursor this connection uses; "default" if absent',
+    ),
   }),
   result: z.object({
     version: z.string().describe("the daemon's version"),
@@ -56,7 +58,9 @@ export const SYSTEM_STATUS = defineOperation({
     connections: z.number().int(),
     services: z.array(z.string()),
     peers_connected: z.number().int(),
-    messages_sent: z.number().int().describe("envelopes accepted from local senders since the start"),
+    messages_sent: z.number().int().describe(
+      "envelopes accepted from local senders since the start",
+    ),
     messages_received: z.number().int().describe("envelopes appended to the log since the start"),
     counters: z.object({ consumers: z.number().int(), dedup_keys: z.number().int() }),
     store: z.object({
@@ -92,7 +96,9 @@ export const SYSTEM_WHOAMI = defineOperation({
   scope: "read",
   params: z.object({}),
   result: z.object({
-    agent_id: z.string().describe('"ed25519." and the first 16 bytes of SHA-256 of the public key, hex'),
+    agent_id: z.string().describe(
+      '"ed25519." and the first 16 bytes of SHA-256 of the public key, hex',
+    ),
     public_key: z.string().describe("base64 of the raw Ed25519 key"),
     name: z.string().describe("from the configuration"),
     version: z.string(),

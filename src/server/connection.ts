@@ -187,7 +187,9 @@ export class Connection implements Caller {
       if (this.#lines.overlong) return this.#refuseLine();
     }
     if (this.#lines.unfinished && !this.#closed) {
-      this.#refuse(new PosternError("parse_error", "the last line has no end and was not carried out"));
+      this.#refuse(
+        new PosternError("parse_error", "the last line has no end and was not carried out"),
+      );
     }
   }
 
@@ -208,8 +210,9 @@ export class Connection implements Caller {
   async #untilReady(): Promise<void> {
     const { limits, services } = this.#context;
     while (!this.#closed) {
-      if (this.#outbox.isFull) await new Promise<void>((resolve) => this.#roomWaiters.push(resolve));
-      else if (this.#replies.inFlight >= limits.maxInFlight) {
+      if (this.#outbox.isFull) {
+        await new Promise<void>((resolve) => this.#roomWaiters.push(resolve));
+      } else if (this.#replies.inFlight >= limits.maxInFlight) {
         await this.#replies.atMost(limits.maxInFlight >> 1);
       } else if (services.log.backlogChars > MAX_BACKLOG_CHARS) await services.log.drain();
       else return;
@@ -263,7 +266,8 @@ export class Connection implements Caller {
   }
 
   #beginOne(codec: Codec, request: Decoded): Promise<void> | undefined {
-    const pipelined = "call" in request && findOperation(request.call.operation)?.pipelined === true;
+    const pipelined = "call" in request &&
+      findOperation(request.call.operation)?.pipelined === true;
     if (this.#replies.inFlight > 0 && !pipelined) {
       return this.#replies.atMost(0).then(() => this.#run(codec, request, this.#replies.open()));
     }
@@ -319,9 +323,13 @@ export class Connection implements Caller {
   #refuseLine(): void {
     const { maxLineBytes } = this.#context.limits;
     this.#refuse(
-      new PosternError("too_large", `a line must be at most ${maxLineBytes} bytes, this one is longer`, {
-        limit: maxLineBytes,
-      }),
+      new PosternError(
+        "too_large",
+        `a line must be at most ${maxLineBytes} bytes, this one is longer`,
+        {
+          limit: maxLineBytes,
+        },
+      ),
     );
   }
 
@@ -335,7 +343,11 @@ export class Connection implements Caller {
     if (error instanceof PosternError) return error;
     const id = this.#context.services.newId();
     this.#context.diagnostics.error("an operation failed unexpectedly", { id, error });
-    return new PosternError("internal", `something unexpected went wrong; the log has it as ${id}`, { id });
+    return new PosternError(
+      "internal",
+      `something unexpected went wrong; the log has it as ${id}`,
+      { id },
+    );
   }
 
   #onSilence(): void {

@@ -66,7 +66,10 @@ export class Server {
         return server.#limits;
       },
       outboxShare: () =>
-        Math.min(this.#limits.outboxBytes, OUTBOX_TOTAL_BYTES / Math.max(1, this.#connections.size)),
+        Math.min(
+          this.#limits.outboxBytes,
+          OUTBOX_TOTAL_BYTES / Math.max(1, this.#connections.size),
+        ),
     };
     services.log.onAppended = () => this.#onAppended();
   }
@@ -113,7 +116,9 @@ export class Server {
       try {
         this.#welcome(await listener.accept());
       } catch (error) {
-        if (error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted) return;
+        if (error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted) {
+          return;
+        }
         // Out of file descriptors, most likely: those who are connected go on, and so does this loop.
         this.#context.diagnostics.error("cannot accept a connection", { error });
         await new Promise((resolve) => setTimeout(resolve, 100));

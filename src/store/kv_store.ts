@@ -102,7 +102,11 @@ class KvStore implements LogStore {
     const parcels = packUnits(batch.units);
     const merged = batch.merges.map((run) => mergeBlocks(run));
     const [first = EMPTY_PARCEL, ...others] = parcels;
-    const rest = inBites([...cursorMutations(batch), ...dropMutations(batch), ...merged.flatMap(mergeMutations)]);
+    const rest = inBites([
+      ...cursorMutations(batch),
+      ...dropMutations(batch),
+      ...merged.flatMap(mergeMutations),
+    ]);
     const blocks: Block[] = [];
     let storedUnits = 0;
     let restStored = false;
@@ -135,7 +139,9 @@ class KvStore implements LogStore {
     }, { limit, batchSize: limit });
     for await (const { key, value } of entries) {
       const seq = key[1] as number;
-      const lines = value.chunks === undefined ? value.lines : await this.#chunks(seq, value.chunks);
+      const lines = value.chunks === undefined
+        ? value.lines
+        : await this.#chunks(seq, value.chunks);
       blocks.push(decodeBlock(seq, value, lines));
     }
     return blocks[0]?.firstSeq === first.firstSeq ? blocks : [];
@@ -272,7 +278,9 @@ async function sweepChunks(kv: Deno.Kv, lastSeq: number, log: Log): Promise<void
     await kv.delete(key);
     swept++;
   }
-  if (swept > 0) log.info("swept chunks of an event that was never acknowledged", { chunks: swept });
+  if (swept > 0) {
+    log.info("swept chunks of an event that was never acknowledged", { chunks: swept });
+  }
 }
 
 function parcelMutations({ blocks, head, units }: Parcel): Mutate[] {
@@ -290,8 +298,10 @@ function chunkMutations({ block, chunks }: EncodedBlock): Mutate[] {
 }
 
 function chunkRemovals({ firstSeq, chunks }: BlockInfo): Mutate[] {
-  return Array.from({ length: chunks }, (_, i): Mutate => (operation) =>
-    void operation.delete(["chunk", firstSeq, i]));
+  return Array.from(
+    { length: chunks },
+    (_, i): Mutate => (operation) => void operation.delete(["chunk", firstSeq, i]),
+  );
 }
 
 function cursorMutations({ cursors, removedCursors }: CommitBatch): Mutate[] {

@@ -1,8 +1,8 @@
 /** AXON, section 5 and the framing rules of WIRE: what is refused, how, and that nothing else suffers. */
 
-import { assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertInstanceOf, assertMatch } from "@std/assert";
 import { startTestDaemon } from "../support/in_process.ts";
-import { expectError } from "../support/expect.ts";
+import { expectError, range, seqsOf } from "../support/expect.ts";
 
 Deno.test("5 an error has ok false, req_id, error and message, and no field of a result", async () => {
   await using daemon = await startTestDaemon();
@@ -142,15 +142,37 @@ Deno.test("WIRE replies leave in the order of their requests, whatever each take
   assertEquals(replies.map((reply) => reply.ok).filter((ok) => !ok).length, 1);
 });
 
-Deno.test("WIRE on a stop requests in progress are answered", async () => {
+Deno.test("WIRE on a stop requests in progress are answered, and what was answered is there later", async () => {
   await using daemon = await startTestDaemon();
   const client = await daemon.v2();
-  await client.send({ cmd: "send", req_id: "last", to: "self", kind: "notify", payload: 1 });
-  const sent = await client.reply();
-  await daemon.restart();
+  const writing = client.send(
+    ...range(1, 2000).map((payload) => (
+      { cmd: "send", req_id: `${payload}`, to: "self", kind: "notify", payload }
+    )),
+  ).catch((error) => assertInstanceOf(error, Deno.errors.BrokenPipe));
+  const replies = [await client.reply()];
+  const stopped = daemon.stop();
+  replies.push(...await client.untilClosed());
+  await Promise.all([stopped, writing]);
+  const sent = replies.filter((reply) => reply.ok);
+  assertEquals(replies.map((reply) => reply.req_id), range(1, replies.length).map(String));
+  for (const reply of replies.slice(sent.length)) expectError(reply, "shutting_down");
+  await daemon.start();
   const again = await daemon.v2();
-  const { messages } = await again.ask({ cmd: "inbox" });
-  assertEquals(messages.map((message: { seq: number }) => message.seq), [sent.seq]);
+  await again.ask({ cmd: "subscribe" });
+  assertEquals(seqsOf(await again.pushedMany(sent.length)), seqsOf(sent));
+  await again.expectNothingPushed();
+});
+
+Deno.test("DESIGN requests beyond max_in_flight wait, and are all answered", async () => {
+  await using daemon = await startTestDaemon({ config: { limits: { max_in_flight: 2 } } });
+  const client = await daemon.v2();
+  await client.send(
+    ...range(1, 500).map((payload) => (
+      { cmd: "send", req_id: `${payload}`, to: "self", kind: "notify", payload }
+    )),
+  );
+  for (const i of range(1, 500)) assertEquals((await client.reply()).req_id, `${i}`);
 });
 
 Deno.test("DESIGN more connections than max_connections are refused, and those there are stay", async () => {

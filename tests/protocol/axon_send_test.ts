@@ -100,7 +100,7 @@ Deno.test("WIRE a payload of any JSON comes back as it was", async () => {
   assertEquals(payloadsOf((await client.ask({ cmd: "inbox" })).messages), payloads);
 });
 
-for (const number of ["12345678901234567890", "9007199254740993", "1e999", "-1E+400"]) {
+for (const number of ["12345678901234567890", "9007199254740993", "1e999", "-1E+400", "1e-400"]) {
   Deno.test(`WIRE the number ${number} in a payload is kept digit by digit`, async () => {
     await using daemon = await startTestDaemon();
     const client = await daemon.v2();
@@ -223,6 +223,18 @@ Deno.test("WIRE a dedup_key is the sender's own", async () => {
   const first = await owner.ask(send);
   assertNotEquals((await stranger.askBare(send)).seq, first.seq);
   assertEquals((await (await daemon.v2()).ask(send)).seq, first.seq, "one token, one sender");
+});
+
+Deno.test("WIRE a dedup_key is remembered as long as its event is retained", async () => {
+  await using daemon = await startTestDaemon({ config: { ipc: { buffer_size: 5 } } });
+  const client = await daemon.v2();
+  const send = { cmd: "send", to: "self", kind: "notify", payload: {}, dedup_key: "k" };
+  assertEquals((await client.ask(send)).seq, 1);
+  await daemon.fill(4);
+  assertEquals((await client.ask(send)).duplicate, true);
+  await daemon.fill(1);
+  const again = await client.ask(send);
+  assertEquals([again.seq, again.duplicate], [7, undefined]);
 });
 
 Deno.test("WIRE a dedup_key has at most 256 bytes", async () => {

@@ -168,6 +168,19 @@ Deno.test("WIRE event.subscribe can be ended: nothing follows its unsubscribe re
   expectError(await client.ask({ cmd: "event.unsubscribe", subscription_id }), "not_found");
 });
 
+Deno.test("WIRE nothing of a subscription follows its unsubscribe reply, in the middle of a replay either", async () => {
+  await using daemon = await startTestDaemon();
+  await daemon.fill(400, { payload: "x".repeat(4000) });
+  const client = await daemon.v2();
+  const { subscription_id } = await client.ask({ cmd: "event.subscribe" });
+  await client.send({ cmd: "event.unsubscribe", req_id: "end", subscription_id });
+  let line = await client.next();
+  while (line.event === "inbound") line = await client.next();
+  assertEquals([line.ok, line.req_id], [true, "end"]);
+  await daemon.fill(3);
+  await client.expectNothingPushed();
+});
+
 Deno.test("WIRE event.subscribe starts where since says", async () => {
   await using daemon = await startTestDaemon();
   await daemon.fill(5);

@@ -16,7 +16,13 @@ function say(line: string): void {
 }
 
 async function tellProbe(): Promise<void> {
-  console.error(`probe: ${JSON.stringify(await tryAll({ directory, outside: Deno.args[1]! }))}`);
+  console.error(
+    `probe: ${
+      JSON.stringify(
+        await tryAll({ directory, outside: directory.slice(0, directory.lastIndexOf("/")) }),
+      )
+    }`,
+  );
 }
 
 Deno.exit(

@@ -8,11 +8,20 @@
 /** Where to try. */
 export interface ProbePlaces {
   readonly directory: string;
-  /** A directory that exists outside, with a file `secret` and a socket `other.sock` that answers. */
+  /** A directory outside, with what {@linkcode plant} puts there and a socket `other.sock` that answers. */
   readonly outside: string;
 }
 
 type Attempt = () => unknown;
+
+/** Puts in place what the attempts want to reach, so that a refusal is one and no missing file. */
+export function plant({ directory, outside }: ProbePlaces): void {
+  const module = "globalThis.postMessage?.('runs');\n";
+  Deno.writeTextFileSync(`${outside}/secret`, "secret\n");
+  Deno.writeTextFileSync(`${outside}/outside.js`, module);
+  Deno.writeTextFileSync(`${directory}/inside.js`, module);
+  Deno.writeTextFileSync(`${directory}/leading.js`, `import "file://${outside}/outside.js";\n`);
+}
 
 /** The outcome of each attempt by its name: `refused`, `ALLOWED`, or the error that was met instead. */
 export async function tryAll(places: ProbePlaces): Promise<Record<string, string>> {
@@ -60,25 +69,28 @@ function files({ directory, outside }: ProbePlaces): Record<string, Attempt> {
     "change a mode outside": () => Deno.chmod(secret, 0o777),
     "remove a file outside": () => Deno.remove(secret),
     "move a file in": () => Deno.rename(secret, `${directory}/secret`),
-    "move a file out": () => Deno.rename(`${directory}/daemon.log`, `${outside}/moved`),
+    "move a file out": () => Deno.rename(`${directory}/inside.js`, `${outside}/moved`),
     "copy a file in": () => Deno.copyFile(secret, `${directory}/copy`),
     "link to a file outside": () => Deno.link(secret, `${directory}/hard`),
     "point to a file outside": () => Deno.symlink(secret, `${directory}/soft`),
+    "open the database of the program": async () => (await Deno.openKv()).close(),
+    "open a cache": async () => void await caches.open("probe"),
     "open a database outside": async () => (await Deno.openKv(`${outside}/kv`)).close(),
   };
 }
 
 function networks({ directory, outside }: ProbePlaces): Record<string, Attempt> {
   return {
-    "connect by TCP": async () => (await Deno.connect({ hostname: "127.0.0.1", port: 9 })).close(),
+    "connect by TCP": async () => (await Deno.connect({ hostname: "127.0.0.1", port: 8 })).close(),
     "listen by TCP": () => Deno.listen({ hostname: "127.0.0.1", port: 0 }).close(),
+    // Needs --unstable-net, or it is no function and proves nothing.
     "listen by UDP": () =>
       Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 }).close(),
     "connect by TLS": async () =>
-      (await Deno.connectTls({ hostname: "127.0.0.1", port: 9 })).close(),
+      (await Deno.connectTls({ hostname: "127.0.0.1", port: 8 })).close(),
     "resolve a name": () => Deno.resolveDns("localhost", "A"),
-    "fetch": () => fetch("http://127.0.0.1:9/"),
-    "open a WebSocket": () => new WebSocket("ws://127.0.0.1:9/").close(),
+    "fetch": () => fetch("http://127.0.0.1:8/"),
+    "open a WebSocket": () => new WebSocket("ws://127.0.0.1:8/").close(),
     "serve HTTP": () =>
       Deno.serve({ port: 0, hostname: "127.0.0.1" }, () => new Response()).shutdown(),
     "connect to another socket": async () =>
@@ -90,13 +102,13 @@ function networks({ directory, outside }: ProbePlaces): Record<string, Attempt> 
     "connect by node:net": async () => {
       const { connect } = await node("node:net");
       return await new Promise((resolve, reject) => {
-        connect(9, "127.0.0.1").on("connect", resolve).on("error", reject);
+        connect(8, "127.0.0.1").on("connect", resolve).on("error", reject);
       });
     },
   };
 }
 
-function machine({ directory }: ProbePlaces): Record<string, Attempt> {
+function machine({ directory, outside }: ProbePlaces): Record<string, Attempt> {
   return {
     "read the environment": () => Deno.env.toObject(),
     "read one variable": () => Deno.env.get("HOME"),
@@ -120,16 +132,19 @@ function machine({ directory }: ProbePlaces): Record<string, Attempt> {
         type: "module",
         deno: { permissions: { read: true } },
       }).terminate(),
-    "start a Worker from the directory": () => fromWorker(`file://${directory}/planted.js`),
+    "start a Worker from outside": () => fromWorker(`file://${outside}/outside.js`),
+    "start a Worker from the directory": () => fromWorker(`file://${directory}/inside.js`),
   };
 }
 
-function imports({ directory }: ProbePlaces): Record<string, Attempt> {
+function imports({ directory, outside }: ProbePlaces): Record<string, Attempt> {
   const load = (specifier: string) => import(specifier);
   return {
-    "import over http": () => load("http://127.0.0.1:9/mod.js"),
+    "import over http": () => load("http://127.0.0.1:8/mod.js"),
     "import over https": () => load("https://localhost/mod.js"),
-    "import a file of the directory": () => load(`file://${directory}/planted.js`),
+    "import a file outside": () => load(`file://${outside}/outside.js`),
+    "import a file that imports one outside": () => load(`file://${directory}/leading.js`),
+    "import a file of the directory": () => load(`file://${directory}/inside.js`),
     "import from npm": () => load("npm:left-pad@1.3.0"),
   };
 }

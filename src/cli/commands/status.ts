@@ -38,7 +38,7 @@ export const command: Command = {
 
 function toText(found: Record<string, unknown>, status: Record<string, unknown>): string {
   const { running: _running, ...facts } = found;
-  const { uptime_secs, ...rest } = status;
+  const { uptime_secs, uptime: _uptime, ...rest } = status;
   const uptime = typeof uptime_secs === "number" ? duration(uptime_secs) : undefined;
   return fieldTable([
     ["daemon", "running"],
