@@ -26,6 +26,7 @@ async function main(): Promise<number> {
   const tree = treeAt(ROOT);
   const pages = readPages(ROOT, tree);
   const complaints = [
+    ...pages.filter(({ text }) => text === "").map(({ path }) => `${path}:1: is missing or empty`),
     ...checkGenerated("docs/operations.md", operationsPage(OPERATIONS), tree),
     ...checkLinks(pages, tree),
     ...checkNamedTests(pages, tree),
@@ -59,11 +60,8 @@ function treeAt(root: string): Tree {
 }
 
 function readPages(root: string, tree: Tree): Page[] {
-  const paths = [...TOP_PAGES, ...pagesBelow(root, "docs")].sort();
-  return paths.flatMap((path) => {
-    const text = tree.read(path);
-    return text === undefined ? [] : [{ path, text }];
-  });
+  const paths = [...TOP_PAGES, ...pagesBelow(root, "docs")].sort(); // A page that must be there and is not is an empty one to the checks, and a complaint of its own.
+  return paths.map((path) => ({ path, text: tree.read(path) ?? "" }));
 }
 
 function pagesBelow(root: string, folder: string): string[] {

@@ -22,6 +22,9 @@ export const MAX_DEPTH = 128;
 /** Digits or an exponent that a double may not hold; a line without them needs no second look. */
 const RISKY_NUMBER = /\d{16}|\d[eE]/;
 
+/** Decimal digits with which every double can be told from its neighbours. */
+const SIGNIFICANT_DIGITS = 17;
+
 /**
  * Parses a message.
  *
@@ -48,9 +51,16 @@ export function isObject(value: unknown): value is Record<string, unknown> {
 
 function keepNumber(_key: string, value: unknown, context?: { source?: string }): unknown {
   if (typeof value !== "number" || context?.source === undefined) return value;
-  const exact = Number.isFinite(value) &&
-    (Number.isSafeInteger(value) || !Number.isInteger(value) || String(value) === context.source);
-  return exact ? value : JSON.rawJSON(context.source);
+  return isHeld(value, context.source) ? value : JSON.rawJSON(context.source);
+}
+
+/** Whether a double says what was written: no overflow, no underflow, no digit lost. */
+function isHeld(value: number, source: string): boolean {
+  if (!Number.isFinite(value)) return false;
+  const digits = source.replace(/[eE].*$/, "").replaceAll(/\D/g, "").replace(/^0+/, "");
+  if (value === 0) return digits === "";
+  if (Number.isInteger(value)) return Number.isSafeInteger(value) || String(value) === source;
+  return digits.length <= SIGNIFICANT_DIGITS;
 }
 
 /** Depth needs brackets: counting them is quick, following them is not. */

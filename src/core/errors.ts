@@ -56,7 +56,7 @@ export class PosternError extends Error {
 export function shown(value: unknown): string {
   if (typeof value === "string") {
     const cut = value.length > 64 ? `${value.slice(0, 61)}...` : value;
-    return `"${cut.replaceAll(/[\u0000-\u001f\u007f"\\]/g, "?")}"`;
+    return `"${cut.replaceAll(/[\p{Cc}"\\]/gu, "?")}"`;
   }
   if (typeof value !== "object" || value === null) return String(value);
   if (Array.isArray(value)) return "an array";

@@ -5,6 +5,7 @@
  */
 
 import type { SocketPlace } from "./socket_path.ts";
+import { closeUngatedStorage } from "./ungated.ts";
 
 /** Every kind of right there is. */
 const KINDS = ["read", "write", "net", "run", "env", "ffi", "sys", "import"] as const;
@@ -38,6 +39,7 @@ export function workerPermissions(
  * @returns What is still granted, which must be nothing.
  */
 export async function giveUpRights(paths: readonly string[]): Promise<string[]> {
+  closeUngatedStorage();
   for (const name of KINDS) await Deno.permissions.revoke({ name } as Deno.PermissionDescriptor);
   const questions: Deno.PermissionDescriptor[] = [
     ...KINDS.map((name) => ({ name }) as Deno.PermissionDescriptor),

@@ -11,6 +11,7 @@ import { type OpenLog, openLog } from "./logging.ts";
 import { removeIfPresent } from "./safe_file.ts";
 import { loadConfig } from "./settings.ts";
 import { removePid } from "./traces.ts";
+import { closeUngatedStorage } from "./ungated.ts";
 import type { FromWorker, GoMessage, ToWorker } from "./worker_messages.ts";
 
 /** What is needed of the Worker's global scope. */
@@ -28,6 +29,7 @@ export type Start = (options: DaemonOptions) => Promise<RunningDaemon>;
 
 /** Says `ready`, and from then on does what the launcher says. */
 export function serveLauncher(scope: WorkerScope, start: Start): void {
+  closeUngatedStorage();
   const run = new WorkerRun(scope, start);
   scope.onmessage = (event: MessageEvent<ToWorker>) => run.receive(event.data);
   scope.postMessage({ type: "ready" });

@@ -24,8 +24,7 @@ export const consumerName: z.ZodString = z.string()
   .refine((name) => name.length > 0 && utf8Length(name) <= 64, {
     error: "a consumer's name must be 1 to 64 bytes",
   })
-  // deno-lint-ignore no-control-regex
-  .refine((name) => !/[\u0000-\u001f\u007f]/.test(name), {
+  .refine((name) => !/\p{Cc}/u.test(name), {
     error: "a consumer's name must not contain control characters",
   });
 

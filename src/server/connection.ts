@@ -13,13 +13,11 @@ import { chooseDialect } from "../codecs/dialects.ts";
 import { parseMessage } from "../codecs/json.ts";
 import { LineSplitter } from "../codecs/ndjson.ts";
 import { PosternError } from "../core/errors.ts";
-import { isReservedTopic } from "../core/event.ts";
-import { ALL_EVENTS } from "../core/filter.ts";
 import { OWNER, type Principal } from "../core/principal.ts";
 import { Ticket } from "../core/ticket.ts";
 import type { Caller, Context, LogSubscriptionRequest } from "../operations/operation.ts";
 import { findOperation, invoke } from "../operations/registry.ts";
-import { LogStream } from "./log_stream.ts";
+import { ConnectionStreams } from "./connection_streams.ts";
 import { Outbox } from "./outbox.ts";
 import { ReplyQueue, type Slot } from "./reply_queue.ts";
 import type { ServerContext } from "./server.ts";
@@ -40,16 +38,13 @@ export class Connection implements Caller {
   readonly #outbox: Outbox;
   readonly #replies: ReplyQueue;
   readonly #lines: LineSplitter;
-  readonly #streams = new Map<string, LogStream>();
-  #broadcast: LogStream | null = null;
-  /** Begins after the reply that is being made. */
-  #beginning: LogStream | null = null;
+  readonly #streams: ConnectionStreams;
   #codec: Codec | null = null;
   #principal: Principal | null;
   #consumer = "default";
   #loginFailures = 0;
-  #nextSubscription = 1;
   #helloTimer: ReturnType<typeof setTimeout>;
+  #inputBytes = 0;
   #stopping = false;
   #closed = false;
   #roomWaiters: (() => void)[] = [];
@@ -58,7 +53,7 @@ export class Connection implements Caller {
     this.#conn = conn;
     this.#context = context;
     this.#called = { services: context.services, caller: this };
-    const { limits } = context;
+    const limits = context.limits();
     this.#principal = limits.trustSocket ? OWNER : null;
     this.#lines = new LineSplitter(limits.maxLineBytes);
     this.#outbox = new Outbox(conn, {
@@ -66,6 +61,7 @@ export class Connection implements Caller {
       onRoom: () => this.#onRoom(),
       onBroken: () => this.close(),
     });
+    this.#streams = new ConnectionStreams(this.#outbox, context);
     this.#replies = new ReplyQueue((line) => this.#outbox.push(line + "\n"));
     this.#helloTimer = setTimeout(() => this.#onSilence(), limits.helloTimeoutMs);
   }
@@ -83,7 +79,7 @@ export class Connection implements Caller {
     try {
       await this.#readAll();
       await this.#replies.atMost(0);
-      await this.#finishStreams();
+      await this.#streams.finish();
       await this.#outbox.flushed();
     } catch (error) {
       if (!this.#closed && !isDisconnect(error)) {
@@ -96,7 +92,7 @@ export class Connection implements Caller {
   /** Answers what is in progress and then closes; requests from now on are refused. */
   async stop(): Promise<void> {
     this.#stopping = true;
-    this.#endStreams();
+    this.#streams.endAll();
     await this.#replies.atMost(0);
     await this.#outbox.flushed();
     this.close();
@@ -106,8 +102,9 @@ export class Connection implements Caller {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#context.holdInput(-this.#inputBytes);
     clearTimeout(this.#helloTimer);
-    this.#endStreams();
+    this.#streams.endAll();
     this.#outbox.abandon();
     this.#onRoom();
     try {
@@ -117,19 +114,18 @@ export class Connection implements Caller {
 
   /** Tells the streams what is new in the log. */
   pump(): void {
-    this.#broadcast?.pump();
-    for (const stream of this.#streams.values()) stream.pump();
+    this.#streams.pump();
   }
 
   /** Notes that the consumers of its subscriptions are in use. */
   touch(): void {
-    for (const stream of this.#streams.values()) stream.touch();
+    this.#streams.touch();
   }
 
   greet(consumer: string): void {
     this.#consumer = consumer;
     // A new greeting is a new conversation: what streamed to the old consumer ends.
-    for (const id of [...this.#streams.keys()]) this.unsubscribe(id);
+    this.#streams.endSubscriptions();
   }
 
   login(principal: Principal): void {
@@ -143,34 +139,11 @@ export class Connection implements Caller {
   }
 
   subscribe(request: LogSubscriptionRequest): string {
-    const codec = this.#codec!;
-    const { maxSubscriptions } = this.#context.limits;
-    if (codec.singleSubscription) this.#endSubscriptions();
-    if (this.#streams.size >= maxSubscriptions) {
-      throw new PosternError(
-        "too_many",
-        `event.subscribe: a connection has at most ${maxSubscriptions} subscriptions`,
-        { limit: maxSubscriptions },
-      );
-    }
-    const subscriptionId = `sub-${this.#nextSubscription++}`;
-    const consumer = this.#context.services.consumers.open(request.consumer);
-    const stream = new LogStream({
-      ...this.#streamParts(),
-      ...request,
-      encode: (event, delivery) => codec.encodeEvent(event, { subscriptionId, ...delivery }) + "\n",
-      sharedAs: (replay) => codec.sharedEncoding({ replay }),
-      reserve: (seq) => consumer.reserve(seq),
-      delivered: (seq) => consumer.delivered(seq),
-    });
-    this.#streams.set(subscriptionId, stream);
-    this.#beginning = stream;
-    return subscriptionId;
+    return this.#streams.open(this.#codec!, request);
   }
 
   unsubscribe(subscriptionId: string): boolean {
-    this.#streams.get(subscriptionId)?.end();
-    return this.#streams.delete(subscriptionId);
+    return this.#streams.end(subscriptionId);
   }
 
   async #readAll(): Promise<void> {
@@ -185,6 +158,7 @@ export class Connection implements Caller {
         if (done !== undefined) await done;
       }
       if (this.#lines.overlong) return this.#refuseLine();
+      if (!this.#accountForInput()) return this.#refuseToHold();
     }
     if (this.#lines.unfinished && !this.#closed) {
       this.#refuse(
@@ -193,27 +167,19 @@ export class Connection implements Caller {
     }
   }
 
-  /** Whoever has said all and still reads gets what there was when he ended. */
-  async #finishStreams(): Promise<void> {
-    const { head } = this.#context.services.log;
-    while (!this.#closed && [...this.#streams.values()].some((stream) => stream.isBehind(head))) {
-      await this.#outbox.flushed();
-      await new Promise((resolve) => setTimeout(resolve, 1));
-    }
-  }
-
   get #mustWait(): boolean {
-    return this.#outbox.isFull || this.#replies.inFlight >= this.#context.limits.maxInFlight ||
+    return this.#outbox.isFull || this.#replies.inFlight >= this.#context.limits().maxInFlight ||
       this.#context.services.log.backlogChars > MAX_BACKLOG_CHARS;
   }
 
   async #untilReady(): Promise<void> {
-    const { limits, services } = this.#context;
+    const { services } = this.#context;
+    const { maxInFlight } = this.#context.limits();
     while (!this.#closed) {
       if (this.#outbox.isFull) {
         await new Promise<void>((resolve) => this.#roomWaiters.push(resolve));
-      } else if (this.#replies.inFlight >= limits.maxInFlight) {
-        await this.#replies.atMost(limits.maxInFlight >> 1);
+      } else if (this.#replies.inFlight >= maxInFlight) {
+        await this.#replies.atMost(maxInFlight >> 1);
       } else if (services.log.backlogChars > MAX_BACKLOG_CHARS) await services.log.drain();
       else return;
     }
@@ -306,11 +272,8 @@ export class Connection implements Caller {
 
   #settle(slot: Slot, line: string | null): void {
     this.#replies.settle(slot, line);
-    this.#beginning?.begin();
-    this.#beginning = null;
-    if (this.#codec !== null && this.#codec.hearsBroadcast !== (this.#broadcast !== null)) {
-      this.#switchBroadcast(this.#codec);
-    }
+    this.#streams.begin();
+    if (this.#codec !== null) this.#switchBroadcast(this.#codec);
     if (this.#loginFailures >= MAX_LOGIN_FAILURES) this.#endAfterReplies();
   }
 
@@ -320,8 +283,22 @@ export class Connection implements Caller {
     this.#settle(this.#replies.open(), codec.encodeError(null, error));
   }
 
+  /** Tells the server what the buffer has become; nobody may make it hold more than all may. */
+  #accountForInput(): boolean {
+    if (this.#closed) return true;
+    const grown = this.#lines.capacity - this.#inputBytes;
+    this.#inputBytes = this.#lines.capacity;
+    return grown === 0 || this.#context.holdInput(grown) || !this.#lines.unfinished;
+  }
+
+  #refuseToHold(): void {
+    this.#refuse(
+      new PosternError("too_many", "the unfinished lines of all connections take too much memory"),
+    );
+  }
+
   #refuseLine(): void {
-    const { maxLineBytes } = this.#context.limits;
+    const { maxLineBytes } = this.#context.limits();
     this.#refuse(
       new PosternError(
         "too_large",
@@ -359,39 +336,11 @@ export class Connection implements Caller {
     this.#switchBroadcast(codec);
   }
 
+  /** Begins or ends what v1 listeners hear, as the dialect now has it. */
   #switchBroadcast(codec: Codec): void {
-    this.#broadcast?.end();
-    this.#broadcast = null;
-    const { services } = this.#context;
-    const mayHear = this.#principal !== null || !services.limits.requireToken;
-    if (!codec.hearsBroadcast || !mayHear || this.#stopping) return;
-    this.#broadcast = new LogStream({
-      ...this.#streamParts(),
-      filter: ALL_EVENTS,
-      from: services.log.head + 1,
-      replayTo: 0,
-      encode: (event, { gap }) =>
-        isReservedTopic(event.topic) ? "" : codec.encodeBroadcast(event, gap) + "\n",
-      sharedAs: () => `${codec.dialect} broadcast`,
-      reserve: () => null,
-      delivered: () => {},
-    });
-    this.#broadcast.begin();
-  }
-
-  #streamParts() {
-    const { services, shared, diagnostics } = this.#context;
-    return { log: services.log, outbox: this.#outbox, shared, diagnostics };
-  }
-
-  #endSubscriptions(): void {
-    for (const id of [...this.#streams.keys()]) this.unsubscribe(id);
-  }
-
-  #endStreams(): void {
-    this.#endSubscriptions();
-    this.#broadcast?.end();
-    this.#broadcast = null;
+    const { requireToken } = this.#context.services.limits;
+    const mayHear = this.#principal !== null || !requireToken;
+    this.#streams.setBroadcast(codec.hearsBroadcast && mayHear && !this.#stopping ? codec : null);
   }
 }
 

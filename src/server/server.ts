@@ -2,7 +2,8 @@
  * Listens on the daemon's NDJSON socket and serves whoever connects.
  *
  * Invariants: at most `maxConnections` at once, one more is told so and closed; all outboxes together stay
- * below `OUTBOX_TOTAL_BYTES`, because a connection's share shrinks as connections come.
+ * below `OUTBOX_TOTAL_BYTES`, because a connection's share shrinks as connections come; all unfinished
+ * lines stay below `INPUT_TOTAL_BYTES`, because whoever would exceed it is closed.
  */
 
 import { AxonCodec } from "../codecs/axon.ts";
@@ -29,11 +30,19 @@ export interface ServerLimits {
 export interface ServerContext {
   readonly services: Services;
   readonly codecSettings: CodecSettings;
-  readonly limits: ServerLimits;
   readonly diagnostics: Log;
   readonly shared: SharedEncodings;
+  /** The limits as they are now; a reload changes them. */
+  limits(): ServerLimits;
   /** Bytes that one connection's outbox may take now. */
   outboxShare(): number;
+  /**
+   * Accounts for unfinished lines.
+   *
+   * @param bytes What a connection's buffer grew by, or shrank.
+   * @returns Whether all of them together are still within bounds.
+   */
+  holdInput(bytes: number): boolean;
 }
 
 export interface ServerOptions {
@@ -43,6 +52,8 @@ export interface ServerOptions {
   readonly diagnostics: Log;
 }
 
+/** Bytes that the unfinished lines of all connections take together. */
+const INPUT_TOTAL_BYTES = 128 * 1024 * 1024;
 /** Bytes that the outboxes of all connections take together. */
 const OUTBOX_TOTAL_BYTES = 256 * 1024 * 1024;
 
@@ -53,18 +64,17 @@ export class Server {
   #listeners: Deno.Listener[] = [];
   #accepting: Promise<void>[] = [];
   #limits: ServerLimits;
+  #inputBytes = 0;
 
   constructor({ services, codecSettings, limits, diagnostics }: ServerOptions) {
     this.#limits = limits;
-    const server = this;
     this.#context = {
       services,
       codecSettings,
       diagnostics,
       shared: new SharedEncodings(),
-      get limits() {
-        return server.#limits;
-      },
+      limits: () => this.#limits,
+      holdInput: (bytes) => (this.#inputBytes += bytes) <= INPUT_TOTAL_BYTES,
       outboxShare: () =>
         Math.min(
           this.#limits.outboxBytes,

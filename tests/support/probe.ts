@@ -74,6 +74,7 @@ function files({ directory, outside }: ProbePlaces): Record<string, Attempt> {
     "link to a file outside": () => Deno.link(secret, `${directory}/hard`),
     "point to a file outside": () => Deno.symlink(secret, `${directory}/soft`),
     "open the database of the program": async () => (await Deno.openKv()).close(),
+    "open the local storage": () => localStorage.setItem("probe", "1"),
     "open a cache": async () => void await caches.open("probe"),
     "open a database outside": async () => (await Deno.openKv(`${outside}/kv`)).close(),
   };

@@ -1,0 +1,27 @@
+/**
+ * Takes away the storage that Deno gives to every program without asking for a right.
+ *
+ * `Deno.openKv()` without a path, `caches` and `localStorage` keep their files in Deno's own cache directory,
+ * outside of ours, and no permission covers them. Like the permissions themselves this stops code that strays,
+ * and is no boundary against code that means harm.
+ */
+
+/** Closes them in this thread, for good. A second call changes nothing. */
+export function closeUngatedStorage(): void {
+  const openKv = Deno.openKv;
+  Object.defineProperty(Deno, "openKv", {
+    value: (path?: string) =>
+      path === undefined
+        ? Promise.reject(new Deno.errors.NotCapable("opening a database: a path is needed here"))
+        : openKv(path),
+  });
+  for (const name of ["caches", "localStorage"]) {
+    Object.defineProperty(globalThis, name, {
+      get: () => {
+        throw new Deno.errors.NotCapable(
+          `${name} is closed here: it lies outside of the directory`,
+        );
+      },
+    });
+  }
+}
