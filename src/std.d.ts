@@ -1,7 +1,7 @@
 /**
  * Types of the parts of the Deno standard library that Postern uses.
  *
- * The library is taken from its npm mirror, which ships JavaScript only (docs/decisions/standard_library.md).
+ * The library is taken from its npm mirror, which ships JavaScript only (docs/decisions/0003-standard-library-from-npm.md).
  * Each module declares what is used here and no more; with JSR reachable this file goes away.
  */
 

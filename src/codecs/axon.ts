@@ -9,8 +9,8 @@ import type { ErrorCode } from "../core/errors.ts";
 import { PosternError, shown } from "../core/errors.ts";
 import type { LogEvent } from "../core/event.ts";
 import type { Gap } from "../core/read.ts";
-import { IPC_VERSION } from "../operations/system.ts";
-import { JsonText } from "../operations/operation.ts";
+import { JsonText } from "../core/text.ts";
+import { IPC_VERSION } from "../core/version.ts";
 import type { Codec, CodecSettings, Decoded, Delivery } from "./codec.ts";
 import { isObject } from "./json.ts";
 

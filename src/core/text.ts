@@ -1,4 +1,13 @@
-/** Sizes of text on the wire, where a bound is in bytes and JavaScript counts UTF-16 units. */
+/** Text on the wire: its size in bytes, where JavaScript counts UTF-16 units, and text that is JSON already. */
+
+/** JSON text that is put into a reply as it is. */
+export class JsonText {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+}
 
 /** How many bytes `text` takes in UTF-8. */
 export function utf8Length(text: string): number {

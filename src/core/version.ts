@@ -1,2 +1,5 @@
 /** The version of this Postern; the docs check holds it equal to deno.json's. */
 export const VERSION = "0.1.0";
+
+/** The version of the AXON protocol that this Postern speaks at most; `whoami` names it. */
+export const IPC_VERSION = 2;

@@ -16,7 +16,7 @@ import { LaunchLog } from "./launch_log.ts";
 import { type Lock, takeLock } from "./lock.ts";
 import { giveUpRights, workerPermissions } from "./rights.ts";
 import { prepareDirectory, SOCKET_NAMES } from "./runtime_directory.ts";
-import { type Environment, loadConfig, type Overrides, readOverrides } from "./settings.ts";
+import { type Environment, loadConfig, readOverrides } from "./settings.ts";
 import { chooseSocketPlace, reclaimSocket, type SocketPlace } from "./socket_path.ts";
 import { EXIT, Supervisor, TICKS } from "./supervisor.ts";
 import { readTraces, type Traces, writePid } from "./traces.ts";
@@ -68,9 +68,7 @@ export async function launch(options: LaunchOptions): Promise<number> {
     return await supervisor.run();
   } catch (error) {
     const message = error instanceof PosternError ? error.message : String(error);
-    log?.write("error", "cannot start", {
-      reason: error instanceof PosternError ? message : error,
-    });
+    log?.write("error", `cannot start: ${message}`, causeOf(error));
     say(`cannot start: ${message}`);
     return EXIT.notStarted;
   } finally {
@@ -167,6 +165,11 @@ function startWorker(options: LaunchOptions, means: WorkerMeans): Worker {
   const url = options.workerUrl ?? new URL("./worker.ts", import.meta.url);
   const permissions = workerPermissions(means.directory, means.sockets, means.config.http.enabled);
   return new Worker(url, { type: "module", name: "daemon", deno: { permissions } });
+}
+
+/** For the log, where an error came from, if nobody expected it. */
+function causeOf(error: unknown): Record<string, unknown> {
+  return error instanceof PosternError ? {} : { cause: error };
 }
 
 function sayOnStderr(line: string): void {

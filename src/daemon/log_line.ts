@@ -32,7 +32,7 @@ export function logLine(entry: Entry): string {
 
 function shownValue(value: unknown): string {
   const text = textOf(value);
-  return /^[^\s"=]+$/.test(text) ? clean(text) : `"${clean(text).replaceAll('"', "'")}"`;
+  return /^[^\s"=]+$/.test(text) ? clean(text) : `"${clean(text).replaceAll(/["\\]/g, "\\$&")}"`;
 }
 
 function textOf(value: unknown): string {
@@ -47,9 +47,5 @@ function textOf(value: unknown): string {
 
 function clean(text: string): string {
   const cut = text.length > MAX_PART ? `${text.slice(0, MAX_PART)}...` : text;
-  // deno-lint-ignore no-control-regex
-  return cut.replaceAll(/\s*[\r\n]+\s*/g, " | ").replaceAll(
-    /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g,
-    "?",
-  );
+  return cut.replaceAll(/\s*[\r\n]+\s*/g, " | ").replaceAll(/[\p{Cc}\u2028\u2029]/gu, "?");
 }

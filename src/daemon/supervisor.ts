@@ -87,7 +87,11 @@ export class Supervisor {
         this.#phase = "running";
         return this.#sayStarted();
       case "failed":
-        this.#options.log.write("error", "cannot start", { reason: message.detail });
+        this.#options.log.write(
+          "error",
+          `cannot start: ${message.message}`,
+          message.detail === null ? {} : { cause: message.detail },
+        );
         this.#options.say(`cannot start: ${message.message}`);
         return this.#done.resolve(EXIT.notStarted);
       case "reloaded":
@@ -105,7 +109,7 @@ export class Supervisor {
     const kept = await this.#options.giveUpRights();
     if (kept.length === 0) return this.#tell(this.#options.go);
     const message = `the launcher could not give up its rights: ${kept.join(", ")}`;
-    this.#options.log.write("error", "cannot start", { reason: message });
+    this.#options.log.write("error", `cannot start: ${message}`);
     this.#options.say(`cannot start: ${message}`);
     this.#done.resolve(EXIT.notStarted);
   }

@@ -6,7 +6,7 @@
  * and is no boundary against code that means harm.
  */
 
-/** Closes them in this thread, for good. A second call changes nothing. */
+/** Closes them in this thread, for good; called once. */
 export function closeUngatedStorage(): void {
   const openKv = Deno.openKv;
   Object.defineProperty(Deno, "openKv", {

@@ -40,6 +40,6 @@ export type FromWorker =
   | { readonly type: "ready" }
   | { readonly type: "beat" }
   | { readonly type: "started"; readonly agentId: string; readonly epoch: string }
-  | { readonly type: "failed"; readonly message: string; readonly detail: string }
+  | { readonly type: "failed"; readonly message: string; readonly detail: string | null }
   | { readonly type: "reloaded"; readonly outcome: string }
   | { readonly type: "stopped"; readonly reason: string };

@@ -5,6 +5,7 @@
  * ends the Worker, and with it the process.
  */
 
+import { PosternError } from "../core/errors.ts";
 import type { Daemon, DaemonOptions } from "./daemon.ts";
 import { removeDiscovery } from "./discovery.ts";
 import { type OpenLog, openLog } from "./logging.ts";
@@ -88,7 +89,8 @@ class WorkerRun {
     } catch (error) {
       await this.#tidy(go);
       const message = error instanceof Error ? error.message : String(error);
-      const detail = error instanceof Error ? error.stack ?? message : message;
+      const isExpected = error instanceof PosternError || !(error instanceof Error);
+      const detail = isExpected ? null : error.stack ?? null;
       this.#scope.postMessage({ type: "failed", message, detail });
       return null;
     }

@@ -6,10 +6,10 @@ import { isReservedTopic, type LogEvent, type NewEvent } from "../core/event.ts"
 import { ALL_EVENTS, Filter } from "../core/filter.ts";
 import type { Appended } from "../core/group_commit.ts";
 import { readStretch } from "../core/read.ts";
-import { utf8Length } from "../core/text.ts";
+import { JsonText, utf8Length } from "../core/text.ts";
 import type { Ticket } from "../core/ticket.ts";
 import { encodeEnvelope } from "./envelope.ts";
-import { type Context, defineOperation, type Handled, JsonText } from "./operation.ts";
+import { type Context, defineOperation, type Handled } from "./operation.ts";
 import {
   boundedText,
   consumerName,

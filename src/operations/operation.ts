@@ -108,16 +108,3 @@ export interface Operation<P = unknown, R = unknown> {
 export function defineOperation<P, R>(operation: Operation<P, R>): Operation<P, R> {
   return operation;
 }
-
-/** JSON text that is put into a reply as it is. */
-export class JsonText {
-  readonly text: string;
-
-  constructor(text: string) {
-    this.text = text;
-  }
-
-  toJSON(): unknown {
-    return JSON.parse(this.text);
-  }
-}

@@ -1,11 +1,9 @@
 /** Operations on the daemon itself. */
 
 import { z } from "zod";
+import { IPC_VERSION } from "../core/version.ts";
 import { defineOperation, type Operation } from "./operation.ts";
 import { consumerName, seq } from "./params.ts";
-
-/** The AXON protocol version this daemon speaks at most; `whoami` names it. */
-export const IPC_VERSION = 2;
 
 export const SYSTEM_HELLO = defineOperation({
   name: "system.hello",

@@ -8,7 +8,7 @@
 import { assert, assertEquals, assertGreater, assertLessOrEqual } from "@std/assert";
 import { startTestDaemon } from "../support/in_process.ts";
 import type { RawClient } from "../support/raw_client.ts";
-import { payloadsOf, range, seqsOf } from "../support/expect.ts";
+import { eventually, payloadsOf, range, seqsOf } from "../support/expect.ts";
 import { parseConfig } from "../../src/daemon/config.ts";
 
 Deno.test("4.1 what arrives while no client is connected is there later", async () => {
@@ -102,13 +102,14 @@ Deno.test("WIRE ttl_secs expires one message early, without a gap", async () => 
   await daemon.fill(1, { ttl_secs: 1 });
   await daemon.fill(1, { ttl_secs: 1000 });
   const client = await daemon.v2();
-  for (;;) {
-    const reply = await client.ask({ cmd: "inbox" });
+  let reply = await client.ask({ cmd: "inbox" });
+  await eventually(async () => {
     assertEquals("gap" in reply, false);
-    if (reply.messages.length === 3) continue;
-    assertEquals(seqsOf(reply.messages), [1, 3]);
-    break;
-  }
+    if (reply.messages.length < 3) return true;
+    reply = await client.ask({ cmd: "inbox" });
+    return false;
+  });
+  assertEquals(seqsOf(reply.messages), [1, 3]);
   const events = await daemon.v2("other");
   await events.ask({ cmd: "subscribe" });
   const [first, second] = await events.pushedMany(2);
@@ -217,5 +218,5 @@ Deno.test("WIRE without retention at work nothing carries a gap", async () => {
 });
 
 async function untilEmpty(client: RawClient): Promise<void> {
-  while ((await client.ask({ cmd: "inbox" })).messages.length > 0);
+  await eventually(async () => (await client.ask({ cmd: "inbox" })).messages.length === 0);
 }

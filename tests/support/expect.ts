@@ -1,9 +1,20 @@
 /** What protocol tests say about replies and events, so that each says it the same way. */
 
-import { assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertMatch, fail } from "@std/assert";
 import type { Line } from "./raw_client.ts";
 
 const UUID_V4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+
+/** How often a condition is asked for before the test fails; each time is a round trip. */
+const MAX_ATTEMPTS = 100_000;
+
+/** Asks again until the answer is yes. Not for what may take long, and never instead of a condition. */
+export async function eventually(condition: () => Promise<boolean>): Promise<void> {
+  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+    if (await condition()) return;
+  }
+  fail(`the condition did not come true in ${MAX_ATTEMPTS} attempts`);
+}
 
 /** Expects an AXON error: `ok` false, the code, a message, and no fields of a result. */
 export function expectError(reply: Line, code: string): void {
