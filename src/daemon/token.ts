@@ -33,6 +33,7 @@ function load(path: string, uid: number | null): string | null {
 
 function create(path: string, uid: number | null): string {
   const token = crypto.getRandomValues(new Uint8Array(32)).toHex();
-  replaceOwnFile(path, `${token}\n`, { uid });
+  // Without a newline: clients of the AXON spec send what the file holds.
+  replaceOwnFile(path, token, { uid });
   return token;
 }

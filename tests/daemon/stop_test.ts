@@ -135,17 +135,38 @@ Deno.test("SIGHUP with a wrong configuration changes nothing and says why", asyn
   assertStringIncludes(directory.log, "SIGHUP changed nothing");
 });
 
-/** What the daemon answers to a token, said by hand. */
-async function authenticate(path: string, token: string): Promise<{ ok: boolean }> {
+Deno.test("an operator's system.shutdown stops the daemon in order", async () => {
+  await using directory = new TestDirectory();
+  await using process = await startProcess(directory.path).ready();
+  const token = directory.read("ipc-token").trim();
+  const answer = await converse(directory.at("postern.sock"), [
+    { cmd: "hello", version: 2 },
+    { cmd: "auth", req_id: "1", token },
+    { cmd: "system.shutdown", req_id: "2" },
+  ]);
+  assertEquals(answer.ok, true);
+  assertEquals(await process.end(), 0);
+  assertMatch(process.stderr, /stopped \(.*shutdown.*\)/);
+  assert(!directory.names().includes("daemon.pid"));
+});
+
+/** Whether the daemon takes a token. */
+function authenticate(path: string, token: string): Promise<{ ok: boolean }> {
+  return converse(path, [{ cmd: "hello", version: 2 }, { cmd: "auth", req_id: "1", token }]);
+}
+
+/** Says all lines at once; the reply to the last. */
+async function converse(path: string, lines: readonly unknown[]): Promise<{ ok: boolean }> {
   using connection = await Deno.connect({ transport: "unix", path });
-  const lines = [{ cmd: "hello", version: 2 }, { cmd: "auth", req_id: "1", token }];
   const text = lines.map((line) => `${JSON.stringify(line)}\n`).join("");
   await connection.write(new TextEncoder().encode(text));
-  let answer = "";
   const decoder = new TextDecoder();
-  for await (const part of connection.readable) {
-    answer += decoder.decode(part, { stream: true });
-    if (answer.split("\n").length > 2) break;
+  const part = new Uint8Array(4096);
+  let answer = "";
+  while (answer.split("\n").length <= lines.length) {
+    const count = await connection.read(part);
+    if (count === null) break;
+    answer += decoder.decode(part.subarray(0, count), { stream: true });
   }
-  return JSON.parse(answer.split("\n")[1]!);
+  return JSON.parse(answer.split("\n")[lines.length - 1]!);
 }

@@ -87,7 +87,7 @@ Deno.test("4.2 when the buffer is full by bytes, the oldest messages go until it
 });
 
 Deno.test("4.2 expired messages are gone, and what comes later is there", async () => {
-  await using daemon = await startTestDaemon({ config: { ipc: { buffer_ttl_secs: 1 } } });
+  await using daemon = await startTestDaemon({ config: { ipc: { buffer_ttl_secs: 2 } } });
   await daemon.fill(3);
   const client = await daemon.v2();
   assertEquals((await client.ask({ cmd: "inbox" })).messages.length, 3);

@@ -83,7 +83,7 @@ Deno.test("7 with allow_v1 false, an unknown command of a version 2 client is in
 });
 
 Deno.test("WIRE with allow_v1 false, a connection that says nothing is closed and hears nothing", async () => {
-  const config = { ipc: { allow_v1: false }, limits: { hello_timeout_ms: 50 } };
+  const config = { ipc: { allow_v1: false }, limits: { hello_timeout_ms: 500 } };
   await using daemon = await startTestDaemon({ config });
   const silent = await daemon.connect();
   await daemon.fill(1);
@@ -92,7 +92,7 @@ Deno.test("WIRE with allow_v1 false, a connection that says nothing is closed an
 });
 
 Deno.test("WIRE with allow_v1 false, a connection that said hello in time stays", async () => {
-  const config = { ipc: { allow_v1: false }, limits: { hello_timeout_ms: 200 } };
+  const config = { ipc: { allow_v1: false }, limits: { hello_timeout_ms: 500 } };
   await using daemon = await startTestDaemon({ config });
   const client = await daemon.v2();
   const silent = await daemon.connect();

@@ -85,6 +85,14 @@ Deno.test("3.3 kinds selects by the envelope's kind", async () => {
   assertEquals(none, EMPTY);
 });
 
+Deno.test("3.3 an empty list of kinds or topics lets nothing through", async () => {
+  await using daemon = await startTestDaemon();
+  await daemon.fill(2, { topic: "a" });
+  const client = await daemon.v2();
+  assertEquals((await client.ask({ cmd: "inbox", kinds: [] })).messages, []);
+  assertEquals((await client.ask({ cmd: "inbox", topics: [] })).messages, []);
+});
+
 Deno.test("3.3 has_more counts what the filter lets through", async () => {
   await using daemon = await startTestDaemon();
   await daemon.fill(3, { kind: "query" });

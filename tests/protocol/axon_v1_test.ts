@@ -71,6 +71,16 @@ Deno.test("WIRE a connection is told nothing before its first line", async () =>
   await client.expectNothingPushed();
 });
 
+Deno.test("WIRE a ping makes no v1 listener, a v1 command does", async () => {
+  await using daemon = await startTestDaemon();
+  const client = await daemon.connect();
+  await client.askBare({ cmd: "system.ping" });
+  await daemon.fill(1);
+  await client.expectNothingPushed();
+  await daemon.fill(1);
+  assertEquals((await client.pushed()).inbound, true);
+});
+
 Deno.test("3.5 a v2 connection never receives the legacy broadcast", async () => {
   await using daemon = await startTestDaemon();
   const client = await daemon.v2();

@@ -1,7 +1,6 @@
 /** A Worker whose daemon cannot start. */
 
 import { serveLauncher, type WorkerScope } from "../../../src/daemon/worker_run.ts";
-import { idleDaemon } from "./idle_daemon.ts";
 
 serveLauncher(
   self as unknown as WorkerScope,
