@@ -90,13 +90,29 @@ Deno.test("2.3 a token that is no string is invalid_command", async () => {
 
 Deno.test("2.3 a string of another form than 64 hex digits is no token", async () => {
   await using daemon = await startTestDaemon();
-  for (const token of ["", "zz", daemon.token.slice(1), daemon.token + "0", `${daemon.token}\n`]) {
+  for (
+    const token of [
+      "",
+      "zz",
+      daemon.token.slice(1),
+      daemon.token + "0",
+      daemon.token.slice(0, 32).repeat(2),
+    ]
+  ) {
     using client = await daemon.connect();
     await client.hello();
     const reply = await client.ask({ cmd: "auth", token });
     assertEquals(reply.ok, false, JSON.stringify(token));
     assertMatch(reply.error, /^(auth_failed|invalid_command)$/);
   }
+});
+
+Deno.test("2.3 the token is hex: white space around it and the case of its digits say nothing", async () => {
+  await using daemon = await startTestDaemon();
+  const client = await daemon.connect();
+  await client.hello();
+  const token = ` ${daemon.token.toUpperCase()}\n`;
+  assertEquals((await client.ask({ cmd: "auth", token })).auth, "accepted");
 });
 
 Deno.test("2.3 a failed auth takes nothing from a connection that is authenticated", async () => {
