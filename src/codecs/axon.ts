@@ -177,7 +177,8 @@ export class AxonCodec implements Codec {
     message: Record<string, unknown>,
     reqId: string | undefined,
   ): Decoded {
-    const { version } = message;
+    // Under the operation's own name the greeting has the operation's own parameters.
+    const { version = command === "hello" ? undefined : IPC_VERSION } = message;
     if (typeof version !== "number" || !Number.isSafeInteger(version) || version < 1) {
       throw new PosternError(
         "invalid_params",
@@ -237,7 +238,7 @@ export class AxonCodec implements Codec {
 
 /** The shapes that the spec gives its own commands, where they are not the operation's. */
 function asAxon(command: string, result: unknown, version: number | undefined): unknown {
-  if (version !== undefined) {
+  if (command === "hello") {
     return { ...result as object, version, daemon_max_version: IPC_VERSION };
   }
   if (command === "auth") return { auth: "accepted" };

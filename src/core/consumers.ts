@@ -98,6 +98,13 @@ export class Consumer {
     return this.#put(seq).map(() => this.#ackedSeq = Math.max(this.#ackedSeq, seq));
   }
 
+  /** Sets the bound on disk to what was really delivered, before a stop in order. */
+  settle(): Ticket<void> | null {
+    if (this.#storedBound === this.#deliveredSeq) return null;
+    this.#bound = this.#storedBound = this.#deliveredSeq;
+    return this.#put(this.#ackedSeq);
+  }
+
   #put(ackedSeq: number): Ticket<void> {
     return this.#log.putCursor(this.name, {
       name: this.name,
@@ -166,6 +173,11 @@ export class Consumers {
     const removed = this.#log.putCursor(name, null);
     removed.whenSettled((outcome) => outcome.ok && this.#byName.delete(name));
     return removed;
+  }
+
+  /** Notes for every consumer what was really delivered; for a stop in order, when nobody is served. */
+  async settle(): Promise<void> {
+    await Promise.all(this.list().map((consumer) => consumer.settle()?.promise().catch(() => {})));
   }
 
   /** Forgets the consumers to which nothing was delivered for so long, as AXON allows (4.3). */

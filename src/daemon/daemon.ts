@@ -194,6 +194,7 @@ export class Daemon implements AsyncDisposable {
   async #close(reason: string): Promise<void> {
     clearInterval(this.#tidyTimer);
     await this.#server.close(this.#config.daemon.shutdown_grace_ms);
+    await this.#services.consumers.settle();
     await this.#services.log.drain();
     await this.#parts.store.close();
     removeDiscovery(this.#options.directory);

@@ -38,8 +38,11 @@ const messageFields = {
   ttl_secs: z.number().positive().optional()
     .describe("how long it may be read; capped by ipc.buffer_ttl_secs"),
 };
-const message = z.object(messageFields);
-type Message = z.infer<typeof message>;
+const message = z.object({
+  ...messageFields,
+  to: z.never({ error: "one message of a batch has no address of its own" }).optional(),
+});
+type Message = Omit<z.infer<typeof message>, "to">;
 
 /** What became of one message. */
 interface Accepted {

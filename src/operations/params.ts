@@ -24,6 +24,7 @@ export const consumerName: z.ZodString = z.string()
   .refine((name) => name.length > 0 && utf8Length(name) <= 64, {
     error: "a consumer's name must be 1 to 64 bytes",
   })
+  .refine((name) => name.isWellFormed(), { error: "a consumer's name must be UTF-8" })
   .refine((name) => !/\p{Cc}/u.test(name), {
     error: "a consumer's name must not contain control characters",
   });

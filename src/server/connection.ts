@@ -215,7 +215,10 @@ export class Connection implements Caller {
       );
       return undefined;
     }
-    return this.#begin(codec, codec.decode(message));
+    const requests = codec.decode(message);
+    // A v1 sender hears its own first message as well.
+    this.#switchBroadcast(codec);
+    return this.#begin(codec, requests);
   }
 
   #choose(message: unknown): Codec | null {

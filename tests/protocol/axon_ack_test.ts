@@ -65,7 +65,7 @@ Deno.test("3.4 what a filter held back beyond the last delivered is ack_out_of_r
   assertEquals((await client.ask({ cmd: "ack", up_to_seq: 1 })).acked_seq, 1);
 });
 
-Deno.test("WIRE an ack at or below acked_seq changes nothing and answers acked_seq", async () => {
+Deno.test("axon.md: an ack at or below acked_seq changes nothing and answers acked_seq", async () => {
   await using daemon = await startTestDaemon();
   await daemon.fill(3);
   const client = await daemon.v2();
@@ -124,7 +124,7 @@ Deno.test("4.3 consumers with names that a program might trip over are ordinary"
   }
 });
 
-Deno.test("WIRE a consumer gets an unacked event again after disconnect", async () => {
+Deno.test("axon.md: a consumer gets an unacked event again after disconnect", async () => {
   await using daemon = await startTestDaemon();
   await daemon.fill(3);
   {
@@ -136,7 +136,7 @@ Deno.test("WIRE a consumer gets an unacked event again after disconnect", async 
   assertEquals(seqsOf((await again.ask({ cmd: "inbox" })).messages), [2, 3]);
 });
 
-Deno.test("WIRE a cursor is kept across restarts", async () => {
+Deno.test("axon.md: a cursor is kept across restarts", async () => {
   await using daemon = await startTestDaemon();
   await daemon.fill(5);
   const client = await daemon.v2("worker");
@@ -147,7 +147,7 @@ Deno.test("WIRE a cursor is kept across restarts", async () => {
   assertEquals(seqsOf((await again.ask({ cmd: "inbox" })).messages), [4, 5]);
 });
 
-Deno.test("WIRE what was delivered before a restart may be acked after it", async () => {
+Deno.test("axon.md: what was delivered before a restart may be acked after it", async () => {
   await using daemon = await startTestDaemon();
   await daemon.fill(5);
   const client = await daemon.v2("worker");
@@ -157,7 +157,18 @@ Deno.test("WIRE what was delivered before a restart may be acked after it", asyn
   assertEquals((await again.ask({ cmd: "ack", up_to_seq: 5 })).acked_seq, 5);
 });
 
-Deno.test("WIRE pipelined inbox and acks take effect in their order", async () => {
+Deno.test("3.4 what was not delivered before a stop in order is ack_out_of_range after it", async () => {
+  await using daemon = await startTestDaemon();
+  await daemon.fill(5);
+  const client = await daemon.v2("worker");
+  await client.ask({ cmd: "inbox", limit: 2 });
+  await daemon.restart();
+  const again = await daemon.v2("worker");
+  expectError(await again.ask({ cmd: "ack", up_to_seq: 3 }), "ack_out_of_range");
+  assertEquals((await again.ask({ cmd: "ack", up_to_seq: 2 })).acked_seq, 2);
+});
+
+Deno.test("axon.md: pipelined inbox and acks take effect in their order", async () => {
   await using daemon = await startTestDaemon();
   await daemon.fill(3);
   const client = await daemon.v2();

@@ -132,7 +132,7 @@ Deno.test("2.3 auth without hello is accepted on a v1 connection", async () => {
   expectError(await client.askBare({ cmd: "inbox" }), "hello_required");
 });
 
-Deno.test("WIRE the third failed authentication on a connection closes it, and no other", async () => {
+Deno.test("axon.md: the third failed authentication on a connection closes it, and no other", async () => {
   await using daemon = await startTestDaemon();
   const other = await daemon.v2();
   const client = await daemon.connect();
@@ -241,12 +241,12 @@ Deno.test("2.1 trust_socket is refused together with a wider socket mode", async
   await assertRejects(() => startTestDaemon({ config }));
 });
 
-Deno.test("WIRE the socket is 0600", async () => {
+Deno.test("axon.md: the socket is 0600", async () => {
   await using daemon = await startTestDaemon();
   assertEquals((await Deno.lstat(daemon.socketPath)).mode! & 0o777, 0o600);
 });
 
-Deno.test("WIRE require_token leaves nothing but hello, auth and ping without a token", async () => {
+Deno.test("axon.md: require_token leaves nothing but hello, auth and ping without a token", async () => {
   await using daemon = await startTestDaemon({ config: { require_token: true } });
   const first = await daemon.connect();
   for (const command of [{ cmd: "status" }, { cmd: "peers" }, SEND]) {
@@ -263,7 +263,7 @@ Deno.test("WIRE require_token leaves nothing but hello, auth and ping without a 
   assertEquals((await second.ask({ cmd: "inbox" })).ok, true);
 });
 
-Deno.test("WIRE with require_token a v1 connection is told of events only after auth", async () => {
+Deno.test("axon.md: with require_token a v1 connection is told of events only after auth", async () => {
   await using daemon = await startTestDaemon({ config: { require_token: true } });
   const stranger = await daemon.connect();
   await stranger.askBare({ cmd: "hello", version: 1 });

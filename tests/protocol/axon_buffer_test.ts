@@ -1,7 +1,7 @@
 /**
  * AXON, section 4: the receive buffer, which here is the durable log, and the bounds of it.
  *
- * Two sentences of the specification are replaced by WIRE: seqs do not start over at a restart, and the
+ * Two sentences of the specification do not hold here (axon.md): seqs go on over a restart, and the
  * default bounds are larger. What retention takes away is told as a gap.
  */
 
@@ -26,7 +26,7 @@ Deno.test("4.2 seq grows by one with each message, in the order of the sends", a
   assertEquals(payloadsOf(messages), range(1, 250));
 });
 
-Deno.test("WIRE seq and epoch go on across restarts, and the messages are there", async () => {
+Deno.test("axon.md: seq and epoch go on across restarts, and the messages are there", async () => {
   await using daemon = await startTestDaemon();
   await daemon.fill(3);
   const { epoch } = daemon;
@@ -37,7 +37,7 @@ Deno.test("WIRE seq and epoch go on across restarts, and the messages are there"
   assertEquals(seqsOf((await client.ask({ cmd: "inbox" })).messages), range(1, 5));
 });
 
-Deno.test("WIRE the bounds default to 100,000 messages, 24 hours and 64 MiB", () => {
+Deno.test("axon.md: the bounds default to 100,000 messages, 24 hours and 64 MiB", () => {
   const { ipc } = parseConfig("{}", "the test");
   assertEquals(
     [ipc.allow_v1, ipc.buffer_size, ipc.buffer_ttl_secs, ipc.buffer_byte_cap, ipc.token_path],
@@ -96,7 +96,7 @@ Deno.test("4.2 expired messages are gone, and what comes later is there", async 
   assertEquals(seqsOf((await client.ask({ cmd: "inbox" })).messages), [4]);
 });
 
-Deno.test("WIRE ttl_secs expires one message early, without a gap", async () => {
+Deno.test("axon.md: ttl_secs expires one message early, without a gap", async () => {
   await using daemon = await startTestDaemon();
   await daemon.fill(1);
   await daemon.fill(1, { ttl_secs: 1 });
@@ -116,13 +116,13 @@ Deno.test("WIRE ttl_secs expires one message early, without a gap", async () => 
   assertEquals([first!.seq, second!.seq, second!.gap], [1, 3, undefined]);
 });
 
-Deno.test("WIRE ttl_secs is capped by buffer_ttl_secs", async () => {
+Deno.test("axon.md: ttl_secs is capped by buffer_ttl_secs", async () => {
   await using daemon = await startTestDaemon({ config: { ipc: { buffer_ttl_secs: 1 } } });
   await daemon.fill(1, { ttl_secs: 86_400 });
   await untilEmpty(await daemon.v2());
 });
 
-Deno.test("4.2 with buffer_size 0 inbox is always empty; WIRE send still answers a seq", async () => {
+Deno.test("4.2 with buffer_size 0 inbox is always empty; axon.md: send still answers a seq", async () => {
   await using daemon = await startTestDaemon({ config: { ipc: { buffer_size: 0 } } });
   assertEquals(await daemon.fill(3), [1, 2, 3]);
   const client = await daemon.v2();
@@ -130,7 +130,7 @@ Deno.test("4.2 with buffer_size 0 inbox is always empty; WIRE send still answers
   assertEquals([messages, next_seq, has_more], [[], null, false]);
 });
 
-Deno.test("WIRE with buffer_size 0 subscribers get each event once, and nothing can be read again", async () => {
+Deno.test("axon.md: with buffer_size 0 subscribers get each event once, and nothing can be read again", async () => {
   await using daemon = await startTestDaemon({ config: { ipc: { buffer_size: 0 } } });
   const client = await daemon.v2();
   await client.ask({ cmd: "subscribe" });
@@ -143,7 +143,7 @@ Deno.test("WIRE with buffer_size 0 subscribers get each event once, and nothing 
   assertEquals((await late.ask({ cmd: "event.read", after: 0 })).events, []);
 });
 
-Deno.test("WIRE with buffer_size 0 no seq is used twice, not after a restart either", async () => {
+Deno.test("axon.md: with buffer_size 0 no seq is used twice, not after a restart either", async () => {
   await using daemon = await startTestDaemon({ config: { ipc: { buffer_size: 0 } } });
   await daemon.fill(5);
   const { epoch } = daemon;
@@ -172,7 +172,7 @@ Deno.test("4.2 a message goes to subscribers, to v1 connections and to the buffe
   assertEquals((await client.ask({ cmd: "inbox" })).messages[0].envelope, envelope);
 });
 
-Deno.test("WIRE inbox repeats the gap until the consumer has acked past it", async () => {
+Deno.test("axon.md: inbox repeats the gap until the consumer has acked past it", async () => {
   await using daemon = await startTestDaemon({ config: { ipc: { buffer_size: 5 } } });
   await daemon.fill(2);
   const client = await daemon.v2();
@@ -187,7 +187,7 @@ Deno.test("WIRE inbox repeats the gap until the consumer has acked past it", asy
   assertEquals("gap" in await client.ask({ cmd: "inbox" }), false);
 });
 
-Deno.test("WIRE a gap names seqs, not matches", async () => {
+Deno.test("axon.md: a gap names seqs, not matches", async () => {
   await using daemon = await startTestDaemon({ config: { ipc: { buffer_size: 5 } } });
   await daemon.fill(10, { kind: "notify" });
   const client = await daemon.v2();
@@ -195,7 +195,7 @@ Deno.test("WIRE a gap names seqs, not matches", async () => {
   assertEquals([reply.messages, reply.gap], [[], { from_seq: 1, to_seq: 5 }]);
 });
 
-Deno.test("WIRE a subscription's first event carries the gap before it", async () => {
+Deno.test("axon.md: a subscription's first event carries the gap before it", async () => {
   await using daemon = await startTestDaemon({ config: { ipc: { buffer_size: 5 } } });
   await daemon.fill(10);
   const client = await daemon.v2();
@@ -208,7 +208,7 @@ Deno.test("WIRE a subscription's first event carries the gap before it", async (
   assertEquals(seqsOf(events), range(6, 10));
 });
 
-Deno.test("WIRE without retention at work nothing carries a gap", async () => {
+Deno.test("axon.md: without retention at work nothing carries a gap", async () => {
   await using daemon = await startTestDaemon();
   await daemon.fill(10);
   const client = await daemon.v2();

@@ -1,4 +1,4 @@
-/** AXON, section 5 and the framing rules of WIRE: what is refused, how, and that nothing else suffers. */
+/** AXON, section 5 and the framing of axon.md: what is refused, how, and that nothing else suffers. */
 
 import { assertEquals, assertInstanceOf, assertMatch } from "@std/assert";
 import { startTestDaemon } from "../support/in_process.ts";
@@ -60,7 +60,7 @@ Deno.test("5 a cmd that is no string is invalid_command", async () => {
   expectError(await client.ask({}), "invalid_command");
 });
 
-Deno.test("WIRE malformed JSON is invalid_command without a req_id, and the connection goes on", async () => {
+Deno.test("axon.md: malformed JSON is invalid_command without a req_id, and the connection goes on", async () => {
   await using daemon = await startTestDaemon();
   const client = await daemon.v2();
   const broken = ["{", "}", '{"cmd":"status"', "{'cmd':'status'}", "nope", '{"cmd":}', '"', "{}{}"];
@@ -72,7 +72,7 @@ Deno.test("WIRE malformed JSON is invalid_command without a req_id, and the conn
   assertEquals((await client.ask({ cmd: "inbox" })).ok, true);
 });
 
-Deno.test("WIRE JSON that is no object is invalid_command once the dialect is chosen", async () => {
+Deno.test("axon.md: JSON that is no object is invalid_command once the dialect is chosen", async () => {
   await using daemon = await startTestDaemon();
   const client = await daemon.v2();
   for (const text of ["null", "1", '"status"', "true", "[]", '[{"cmd":"status"}]']) {
@@ -80,7 +80,7 @@ Deno.test("WIRE JSON that is no object is invalid_command once the dialect is ch
   }
 });
 
-Deno.test("WIRE a first line that fits no dialect is invalid_command and leaves the choice open", async () => {
+Deno.test("axon.md: a first line that fits no dialect is invalid_command and leaves the choice open", async () => {
   await using daemon = await startTestDaemon();
   const client = await daemon.connect();
   for (const text of ["{}", "7", "{", '{"Cmd":"status"}']) {
@@ -89,7 +89,7 @@ Deno.test("WIRE a first line that fits no dialect is invalid_command and leaves 
   assertEquals((await client.hello()).ok, true);
 });
 
-Deno.test("WIRE an AXON connection stays AXON", async () => {
+Deno.test("axon.md: an AXON connection stays AXON", async () => {
   await using daemon = await startTestDaemon();
   const client = await daemon.v2();
   expectError(
@@ -99,14 +99,14 @@ Deno.test("WIRE an AXON connection stays AXON", async () => {
   expectError(await client.askText('{"hello":{"version":"1.0","client":"x"}}'), "invalid_command");
 });
 
-Deno.test("WIRE a first line with cmd is AXON whatever else it has", async () => {
+Deno.test("axon.md: a first line with cmd is AXON whatever else it has", async () => {
   await using daemon = await startTestDaemon();
   const client = await daemon.connect();
   const reply = await client.askBare({ method: "x", hello: {}, jsonrpc: "2.0", cmd: "status" });
   assertEquals(reply.ok, true);
 });
 
-Deno.test("WIRE a CR before the LF is tolerated, blank lines are ignored", async () => {
+Deno.test("axon.md: a CR before the LF is tolerated, blank lines are ignored", async () => {
   await using daemon = await startTestDaemon();
   const client = await daemon.connect();
   await client.write(
@@ -117,7 +117,7 @@ Deno.test("WIRE a CR before the LF is tolerated, blank lines are ignored", async
   await client.expectNothingPushed();
 });
 
-Deno.test("WIRE replies leave in the order of their requests, whatever each takes", async () => {
+Deno.test("axon.md: replies leave in the order of their requests, whatever each takes", async () => {
   await using daemon = await startTestDaemon();
   await daemon.fill(50);
   const client = await daemon.connect();
@@ -142,7 +142,7 @@ Deno.test("WIRE replies leave in the order of their requests, whatever each take
   assertEquals(replies.map((reply) => reply.ok).filter((ok) => !ok).length, 1);
 });
 
-Deno.test("WIRE on a stop requests in progress are answered, and what was answered is there later", async () => {
+Deno.test("axon.md: on a stop requests in progress are answered, and what was answered is there later", async () => {
   await using daemon = await startTestDaemon();
   const client = await daemon.v2();
   const writing = client.send(
@@ -164,7 +164,7 @@ Deno.test("WIRE on a stop requests in progress are answered, and what was answer
   await again.expectNothingPushed();
 });
 
-Deno.test("DESIGN requests beyond max_in_flight wait, and are all answered", async () => {
+Deno.test("axon.md: requests beyond max_in_flight wait, and are all answered", async () => {
   await using daemon = await startTestDaemon({ config: { limits: { max_in_flight: 2 } } });
   const client = await daemon.v2();
   await client.send(
@@ -175,7 +175,7 @@ Deno.test("DESIGN requests beyond max_in_flight wait, and are all answered", asy
   for (const i of range(1, 500)) assertEquals((await client.reply()).req_id, `${i}`);
 });
 
-Deno.test("DESIGN more connections than max_connections are refused, and those there are stay", async () => {
+Deno.test("axon.md: more connections than max_connections are refused, and those there are stay", async () => {
   await using daemon = await startTestDaemon({ config: { limits: { max_connections: 3 } } });
   const kept = [await daemon.v2(), await daemon.v2(), await daemon.v2()];
   const refused = await daemon.connect();

@@ -1,7 +1,8 @@
 /**
  * AXON, sections 1.2 and 1.3: the handshake, negotiation, and how replies find their requests.
  *
- * Each test is named after the section of the specification whose sentence it holds to.
+ * Each test is named after the section of the specification whose sentence it holds to, or after
+ * docs/protocol/axon.md where that page says more than the specification.
  */
 
 import { assertEquals, assertMatch, assertNotEquals } from "@std/assert";
@@ -76,6 +77,7 @@ Deno.test("1.2 a consumer name has 1 to 64 bytes of UTF-8 and no control charact
     "a\nb",
     "a\u0000",
     "\u007f",
+    "\ud800",
     7,
     null,
     {},

@@ -82,7 +82,7 @@ Deno.test("7 with allow_v1 false, an unknown command of a version 2 client is in
   expectError(await client.ask({ cmd: "nonsense" }), "invalid_command");
 });
 
-Deno.test("WIRE with allow_v1 false, a connection that says nothing is closed and hears nothing", async () => {
+Deno.test("axon.md: with allow_v1 false, a connection that says nothing is closed and hears nothing", async () => {
   const config = { ipc: { allow_v1: false }, limits: { hello_timeout_ms: 500 } };
   await using daemon = await startTestDaemon({ config });
   const silent = await daemon.connect();
@@ -91,7 +91,7 @@ Deno.test("WIRE with allow_v1 false, a connection that says nothing is closed an
   assertEquals(lines.filter((line) => "inbound" in line || "event" in line), []);
 });
 
-Deno.test("WIRE with allow_v1 false, a connection that said hello in time stays", async () => {
+Deno.test("axon.md: with allow_v1 false, a connection that said hello in time stays", async () => {
   const config = { ipc: { allow_v1: false }, limits: { hello_timeout_ms: 500 } };
   await using daemon = await startTestDaemon({ config });
   const client = await daemon.v2();

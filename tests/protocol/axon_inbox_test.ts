@@ -112,7 +112,7 @@ Deno.test("3.3 an unknown kind in the filter is invalid_command", async () => {
   }
 });
 
-Deno.test("WIRE topics selects by pattern: * is one segment, a last > is the rest", async () => {
+Deno.test("axon.md: topics selects by pattern: * is one segment, a last > is the rest", async () => {
   await using daemon = await startTestDaemon();
   const topics = ["build.a.done", "build.b.done", "build.a.b.done", "build", "agent.x", "agent"];
   for (const topic of topics) await daemon.fill(1, { topic });
@@ -130,7 +130,7 @@ Deno.test("WIRE topics selects by pattern: * is one segment, a last > is the res
   assertEquals(await found("Build"), []);
 });
 
-Deno.test("WIRE a topic pattern of another form is invalid_command", async () => {
+Deno.test("axon.md: a topic pattern of another form is invalid_command", async () => {
   await using daemon = await startTestDaemon();
   const client = await daemon.v2();
   const wrong = ["", "a..b", "a.", ">.a", "a.>.b", "a*", "a.b>", "é", "t".repeat(257), 1, null];
@@ -140,7 +140,7 @@ Deno.test("WIRE a topic pattern of another form is invalid_command", async () =>
   expectError(await client.ask({ cmd: "inbox", topics: "a" }), "invalid_command");
 });
 
-Deno.test("WIRE kinds and topics must both match", async () => {
+Deno.test("axon.md: kinds and topics must both match", async () => {
   await using daemon = await startTestDaemon();
   await daemon.fill(1, { kind: "query", topic: "a.b" });
   await daemon.fill(1, { kind: "notify", topic: "a.b" });
@@ -150,7 +150,7 @@ Deno.test("WIRE kinds and topics must both match", async () => {
   assertEquals(seqsOf(reply.messages), [1]);
 });
 
-Deno.test("WIRE a reply stops before 1 MiB and says has_more", async () => {
+Deno.test("axon.md: a reply stops before 1 MiB and says has_more", async () => {
   await using daemon = await startTestDaemon();
   await daemon.fill(4, { payload: "x".repeat(300 * 1024) });
   const client = await daemon.v2();
@@ -163,7 +163,7 @@ Deno.test("WIRE a reply stops before 1 MiB and says has_more", async () => {
   assertEquals(seqsOf((await client.ask({ cmd: "inbox" })).messages), [4]);
 });
 
-Deno.test("WIRE a reply has at least one message, however large", async () => {
+Deno.test("axon.md: a reply has at least one message, however large", async () => {
   await using daemon = await startTestDaemon();
   const payload = "x".repeat(1024 * 1024 - 200);
   await daemon.fill(2, { payload });
@@ -176,7 +176,7 @@ Deno.test("WIRE a reply has at least one message, however large", async () => {
   }
 });
 
-Deno.test("WIRE messages beyond the size of one stored value come back whole after a restart", async () => {
+Deno.test("axon.md: messages beyond the size of one stored value come back whole after a restart", async () => {
   await using daemon = await startTestDaemon();
   const sizes = [10, 59_000, 61_440, 65_536, 65_537, 500_000, 10];
   for (const size of sizes) await daemon.fill(1, { payload: "é".repeat(size / 2) });

@@ -1,5 +1,5 @@
 /**
- * AXON, section 3.1 and WIRE: the commands that were there before version 2, and whoami (3.2).
+ * AXON, section 3.1 and axon.md: the commands that were there before version 2, and whoami (3.2).
  *
  * `send` is tested for what it answers and for what readers then get; durability has its own tests.
  */
@@ -77,7 +77,7 @@ Deno.test("3.1 send without to, kind or payload is invalid_command", async () =>
   assertEquals((await client.ask({ cmd: "inbox" })).messages, []);
 });
 
-Deno.test("WIRE the kinds are a closed list", async () => {
+Deno.test("axon.md: the kinds are a closed list", async () => {
   await using daemon = await startTestDaemon();
   const client = await daemon.v2();
   for (const kind of KINDS) {
@@ -90,7 +90,7 @@ Deno.test("WIRE the kinds are a closed list", async () => {
   assertEquals(payloadsOf((await client.ask({ cmd: "inbox" })).messages), KINDS);
 });
 
-Deno.test("WIRE a payload of any JSON comes back as it was", async () => {
+Deno.test("axon.md: a payload of any JSON comes back as it was", async () => {
   await using daemon = await startTestDaemon();
   const client = await daemon.v2();
   const payloads = [null, 0, "", 'é🚪\u2028\u0000\\"', [], {}, [[1, { a: [] }]], false, 1.5e-7];
@@ -101,7 +101,7 @@ Deno.test("WIRE a payload of any JSON comes back as it was", async () => {
 });
 
 for (const number of ["12345678901234567890", "9007199254740993", "1e999", "-1E+400", "1e-400"]) {
-  Deno.test(`WIRE the number ${number} in a payload is kept digit by digit`, async () => {
+  Deno.test(`axon.md: the number ${number} in a payload is kept digit by digit`, async () => {
     await using daemon = await startTestDaemon();
     const client = await daemon.v2();
     const sent = await client.askText(
@@ -118,7 +118,7 @@ for (const number of ["12345678901234567890", "9007199254740993", "1e999", "-1E+
   });
 }
 
-Deno.test("WIRE ref and topic go into the envelope", async () => {
+Deno.test("axon.md: ref and topic go into the envelope", async () => {
   await using daemon = await startTestDaemon();
   const client = await daemon.v2();
   const first = await client.ask({ cmd: "send", to: "self", kind: "query", payload: 1 });
@@ -133,7 +133,7 @@ Deno.test("WIRE ref and topic go into the envelope", async () => {
   }
 });
 
-Deno.test("WIRE a topic is dot-separated segments of [A-Za-z0-9_-], at most 256 bytes", async () => {
+Deno.test("axon.md: a topic is dot-separated segments of [A-Za-z0-9_-], at most 256 bytes", async () => {
   await using daemon = await startTestDaemon();
   const client = await daemon.v2();
   const send = { cmd: "send", to: "self", kind: "notify", payload: {} };
@@ -159,7 +159,7 @@ Deno.test("WIRE a topic is dot-separated segments of [A-Za-z0-9_-], at most 256 
 });
 
 for (const topic of ["permission", "turn.delta", "session.x.y", "lease.a", "postern.news"]) {
-  Deno.test(`WIRE nobody but the daemon sends on the topic ${topic}: permission_denied`, async () => {
+  Deno.test(`axon.md: nobody but the daemon sends on the topic ${topic}: permission_denied`, async () => {
     await using daemon = await startTestDaemon();
     const client = await daemon.v2();
     const event = { kind: "notify", payload: {}, topic };
@@ -174,7 +174,7 @@ for (const topic of ["permission", "turn.delta", "session.x.y", "lease.a", "post
   });
 }
 
-Deno.test("WIRE the sender cannot name an originator or another sender", async () => {
+Deno.test("axon.md: the sender cannot name an originator or another sender", async () => {
   await using daemon = await startTestDaemon();
   const client = await daemon.v2();
   const forged = { originator: "forged", from: OTHER_AGENT, id: "forged", ts: 1, v: 9 };
@@ -188,7 +188,7 @@ Deno.test("WIRE the sender cannot name an originator or another sender", async (
   }
 });
 
-Deno.test("WIRE a dedup_key answers the first msg_id and seq again, and appends nothing", async () => {
+Deno.test("axon.md: a dedup_key answers the first msg_id and seq again, and appends nothing", async () => {
   await using daemon = await startTestDaemon();
   const client = await daemon.v2();
   const send = { cmd: "send", to: "self", kind: "notify", dedup_key: "k".repeat(256) };
@@ -204,7 +204,7 @@ Deno.test("WIRE a dedup_key answers the first msg_id and seq again, and appends 
   assertEquals(third, { ...expected, req_id: third.req_id }, "also after a restart");
 });
 
-Deno.test("WIRE pipelined sends with one dedup_key append one event", async () => {
+Deno.test("axon.md: pipelined sends with one dedup_key append one event", async () => {
   await using daemon = await startTestDaemon();
   const client = await daemon.v2();
   const send = { cmd: "send", to: "self", kind: "notify", payload: {}, dedup_key: "same" };
@@ -215,7 +215,7 @@ Deno.test("WIRE pipelined sends with one dedup_key append one event", async () =
   assertEquals((await client.ask({ cmd: "inbox" })).messages.length, 1);
 });
 
-Deno.test("WIRE a dedup_key is the sender's own", async () => {
+Deno.test("axon.md: a dedup_key is the sender's own", async () => {
   await using daemon = await startTestDaemon();
   const send = { cmd: "send", to: "self", kind: "notify", payload: {}, dedup_key: "k" };
   const owner = await daemon.v2();
@@ -225,7 +225,7 @@ Deno.test("WIRE a dedup_key is the sender's own", async () => {
   assertEquals((await (await daemon.v2()).ask(send)).seq, first.seq, "one token, one sender");
 });
 
-Deno.test("WIRE a dedup_key is remembered as long as its event is retained", async () => {
+Deno.test("axon.md: a dedup_key is remembered as long as its event is retained", async () => {
   await using daemon = await startTestDaemon({ config: { ipc: { buffer_size: 5 } } });
   const client = await daemon.v2();
   const send = { cmd: "send", to: "self", kind: "notify", payload: {}, dedup_key: "k" };
@@ -237,7 +237,7 @@ Deno.test("WIRE a dedup_key is remembered as long as its event is retained", asy
   assertEquals([again.seq, again.duplicate], [7, undefined]);
 });
 
-Deno.test("WIRE a dedup_key has at most 256 bytes", async () => {
+Deno.test("axon.md: a dedup_key has at most 256 bytes", async () => {
   await using daemon = await startTestDaemon();
   const client = await daemon.v2();
   for (const dedup_key of ["k".repeat(257), "é".repeat(129), 1, null, []]) {
@@ -246,7 +246,7 @@ Deno.test("WIRE a dedup_key has at most 256 bytes", async () => {
   }
 });
 
-Deno.test("WIRE ttl_secs is a number above 0", async () => {
+Deno.test("axon.md: ttl_secs is a number above 0", async () => {
   await using daemon = await startTestDaemon();
   const client = await daemon.v2();
   for (const ttl_secs of [0, -1, "60", true, [], {}]) {
@@ -300,7 +300,7 @@ Deno.test("3.2 whoami answers with exactly the fields of the specification", asy
   assert(Number.isSafeInteger(uptime_secs) && uptime_secs >= 0);
 });
 
-Deno.test("WIRE seq starts at 1 and is contiguous; nothing but a send takes one", async () => {
+Deno.test("axon.md: seq starts at 1 and is contiguous; nothing but a send takes one", async () => {
   await using daemon = await startTestDaemon();
   const client = await daemon.v2("a");
   assertEquals(await daemon.fill(2), [1, 2]);

@@ -93,7 +93,7 @@ Deno.test("3.5 kinds filters replay and live events; the others are buffered onl
   assertEquals(seqsOf((await client.ask({ cmd: "inbox" })).messages), range(1, 6));
 });
 
-Deno.test("WIRE topics filters a subscription", async () => {
+Deno.test("axon.md: topics filters a subscription", async () => {
   await using daemon = await startTestDaemon();
   const client = await daemon.v2();
   await client.ask({ cmd: "subscribe", topics: ["build.*.done"] });
@@ -214,7 +214,7 @@ Deno.test("3.5 unacked events are replayed on the next connection", async () => 
   assertEquals((await again.pushed()).seq, 2);
 });
 
-Deno.test("WIRE the subscribe reply precedes its events", async () => {
+Deno.test("axon.md: the subscribe reply precedes its events", async () => {
   await using daemon = await startTestDaemon();
   await daemon.fill(10);
   const client = await daemon.v2();
@@ -249,7 +249,7 @@ Deno.test("3.6 requests are answered while a long replay is under way", async ()
   assertEquals(seqsOf(events), range(1, 300));
 });
 
-Deno.test("DESIGN a reader that stops reading loses nothing and delays nobody", async () => {
+Deno.test("axon.md: a reader that stops reading loses nothing and delays nobody", async () => {
   await using daemon = await startTestDaemon({ config: { limits: { outbox_bytes: 65_536 } } });
   const slow = await daemon.v2("slow");
   const brisk = await daemon.v2("brisk");
@@ -259,7 +259,7 @@ Deno.test("DESIGN a reader that stops reading loses nothing and delays nobody", 
   assertEquals(seqsOf(await slow.pushedMany(500)), range(1, 500));
 });
 
-Deno.test("DESIGN a reader overtaken by retention is told the lost range, once, and goes on", async () => {
+Deno.test("axon.md: a reader overtaken by retention is told the lost range, once, and goes on", async () => {
   await using daemon = await startTestDaemon({
     config: { ipc: { buffer_size: 50 }, limits: { outbox_bytes: 65_536 } },
   });
@@ -279,7 +279,7 @@ Deno.test("DESIGN a reader overtaken by retention is told the lost range, once, 
   assertGreater(gaps, 0);
 });
 
-Deno.test("WIRE on a stop subscriptions end and connections close", async () => {
+Deno.test("axon.md: on a stop subscriptions end and connections close", async () => {
   await using daemon = await startTestDaemon();
   const client = await daemon.v2();
   await client.ask({ cmd: "subscribe" });

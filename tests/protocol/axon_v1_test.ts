@@ -14,7 +14,7 @@ Deno.test("3.5 every inbound message is pushed to every v1 connection", async ()
   }
 });
 
-Deno.test("WIRE a v1 push has exactly inbound and envelope", async () => {
+Deno.test("axon.md: a v1 push has exactly inbound and envelope", async () => {
   await using daemon = await startTestDaemon();
   const listener = await daemon.v1();
   await daemon.fill(1, { topic: "a.b" });
@@ -39,7 +39,7 @@ Deno.test("3.5 hello with version 1 makes a v1 listener", async () => {
   assertEquals((await client.pushed()).inbound, true);
 });
 
-Deno.test("WIRE a connection that says nothing becomes a v1 listener after hello_timeout_ms", async () => {
+Deno.test("axon.md: a connection that says nothing becomes a v1 listener after hello_timeout_ms", async () => {
   await using daemon = await startTestDaemon({ config: { limits: { hello_timeout_ms: 50 } } });
   const client = await daemon.connect();
   const sender = await daemon.v2();
@@ -51,7 +51,7 @@ Deno.test("WIRE a connection that says nothing becomes a v1 listener after hello
   assertEquals((await heard).inbound, true);
 });
 
-Deno.test("WIRE such a listener may still say hello", async () => {
+Deno.test("axon.md: such a listener may still say hello", async () => {
   await using daemon = await startTestDaemon({ config: { limits: { hello_timeout_ms: 50 } } });
   const client = await daemon.connect();
   const sender = await daemon.v2();
@@ -64,14 +64,14 @@ Deno.test("WIRE such a listener may still say hello", async () => {
   assertEquals((await client.hello()).version, 2);
 });
 
-Deno.test("WIRE a connection is told nothing before its first line", async () => {
+Deno.test("axon.md: a connection is told nothing before its first line", async () => {
   await using daemon = await startTestDaemon();
   const client = await daemon.connect();
   await daemon.fill(3);
   await client.expectNothingPushed();
 });
 
-Deno.test("WIRE a ping makes no v1 listener, a v1 command does", async () => {
+Deno.test("axon.md: a ping makes no v1 listener, a v1 command does", async () => {
   await using daemon = await startTestDaemon();
   const client = await daemon.connect();
   await client.askBare({ cmd: "system.ping" });
@@ -120,7 +120,7 @@ Deno.test("5 a v1 reply carries no req_id, errors neither", async () => {
   }
 });
 
-Deno.test("WIRE a v1 reply carries the req_id that the request had", async () => {
+Deno.test("axon.md: a v1 reply carries the req_id that the request had", async () => {
   await using daemon = await startTestDaemon();
   const client = await daemon.connect();
   for (const cmd of ["status", "peers", "send", "inbox", "nonsense"]) {
@@ -128,7 +128,7 @@ Deno.test("WIRE a v1 reply carries the req_id that the request had", async () =>
   }
 });
 
-Deno.test("WIRE the new commands need version 2", async () => {
+Deno.test("axon.md: the new commands need version 2", async () => {
   await using daemon = await startTestDaemon();
   const client = await daemon.connect();
   await client.askBare({ cmd: "auth", token: daemon.token });
@@ -142,7 +142,7 @@ Deno.test("WIRE the new commands need version 2", async () => {
   for (const cmd of commands) expectError(await client.askBare({ cmd }), "hello_required");
 });
 
-Deno.test("WIRE a slow v1 listener is told what it lost in its next line", async () => {
+Deno.test("axon.md: a slow v1 listener is told what it lost in its next line", async () => {
   await using daemon = await startTestDaemon({
     config: { ipc: { buffer_size: 50 }, limits: { outbox_bytes: 65_536 } },
   });
@@ -160,7 +160,7 @@ Deno.test("WIRE a slow v1 listener is told what it lost in its next line", async
   await slow.expectNothingPushed();
 });
 
-Deno.test("DESIGN a v1 listener that stops reading loses nothing that the log still has", async () => {
+Deno.test("axon.md: a v1 listener that stops reading loses nothing that the log still has", async () => {
   await using daemon = await startTestDaemon({ config: { limits: { outbox_bytes: 65_536 } } });
   const slow = await daemon.v1();
   const brisk = await daemon.v1();

@@ -1,4 +1,4 @@
-/** What WIRE adds to AXON: every operation under its own name, and the few with a shape of their own. */
+/** What axon.md adds to AXON: every operation by its own name, and the few with a shape of their own. */
 
 import { assert, assertEquals } from "@std/assert";
 import { startTestDaemon } from "../support/in_process.ts";
@@ -6,7 +6,7 @@ import { expectError, expectUuid, payloadsOf, range, seqsOf } from "../support/e
 
 const EVENT = { kind: "notify", payload: {} };
 
-Deno.test("WIRE system.ping and system.status need neither hello nor token", async () => {
+Deno.test("axon.md: system.ping and system.status need neither hello nor token", async () => {
   await using daemon = await startTestDaemon();
   const client = await daemon.connect();
   const pong = await client.askBare({ cmd: "system.ping", req_id: "p" });
@@ -15,7 +15,7 @@ Deno.test("WIRE system.ping and system.status need neither hello nor token", asy
   assertEquals((await client.askBare({ cmd: "system.status" })).ok, true);
 });
 
-Deno.test("WIRE system.hello and auth.login are operations in this dialect, too", async () => {
+Deno.test("axon.md: system.hello and auth.login are operations in this dialect, too", async () => {
   await using daemon = await startTestDaemon();
   const client = await daemon.connect();
   const hello = await client.askBare({ cmd: "system.hello", version: 2 });
@@ -26,7 +26,7 @@ Deno.test("WIRE system.hello and auth.login are operations in this dialect, too"
   assertEquals((await client.ask({ cmd: "inbox" })).ok, true);
 });
 
-Deno.test("WIRE every operation of the registry can be asked for by its name", async () => {
+Deno.test("axon.md: every operation of the registry can be asked for by its name", async () => {
   await using daemon = await startTestDaemon();
   const client = await daemon.v2();
   const { operations } = await client.ask({ cmd: "system.operations" });
@@ -42,7 +42,7 @@ Deno.test("WIRE every operation of the registry can be asked for by its name", a
   }
 });
 
-Deno.test("WIRE no result has a field that the dialect needs itself", async () => {
+Deno.test("axon.md: no result has a field that the dialect needs itself", async () => {
   await using daemon = await startTestDaemon();
   await daemon.fill(1);
   const client = await daemon.v2();
@@ -56,7 +56,7 @@ Deno.test("WIRE no result has a field that the dialect needs itself", async () =
   }
 });
 
-Deno.test("WIRE event.send to itself needs no to", async () => {
+Deno.test("axon.md: event.send to itself needs no to", async () => {
   await using daemon = await startTestDaemon();
   const client = await daemon.v2();
   const sent = await client.ask({ cmd: "event.send", ...EVENT });
@@ -64,7 +64,7 @@ Deno.test("WIRE event.send to itself needs no to", async () => {
   assertEquals((await client.ask({ cmd: "event.send", ...EVENT, to: "self" })).seq, sent.seq + 1);
 });
 
-Deno.test("WIRE event.send with events appends all of them, next to each other", async () => {
+Deno.test("axon.md: event.send with events appends all of them, next to each other", async () => {
   await using daemon = await startTestDaemon();
   const client = await daemon.v2();
   const events = range(1, 5).map((payload) => ({ kind: "query", topic: `t.${payload}`, payload }));
@@ -78,7 +78,7 @@ Deno.test("WIRE event.send with events appends all of them, next to each other",
   assertEquals(messages.map((message: { envelope: { id: string } }) => message.envelope.id), ids);
 });
 
-Deno.test("WIRE in a batch a known dedup_key answers the first event, and the others are appended", async () => {
+Deno.test("axon.md: in a batch a known dedup_key answers the first event, and the others are appended", async () => {
   await using daemon = await startTestDaemon();
   const client = await daemon.v2();
   const first = await client.ask({ cmd: "event.send", ...EVENT, dedup_key: "k" });
@@ -89,7 +89,7 @@ Deno.test("WIRE in a batch a known dedup_key answers the first event, and the ot
   assertEquals((await client.ask({ cmd: "inbox" })).messages.length, 3);
 });
 
-Deno.test("WIRE event.send with events appends all or none", async () => {
+Deno.test("axon.md: event.send with events appends all or none", async () => {
   await using daemon = await startTestDaemon();
   const client = await daemon.v2();
   const wrong = [
@@ -106,7 +106,7 @@ Deno.test("WIRE event.send with events appends all or none", async () => {
   assertEquals((await client.ask({ cmd: "inbox" })).messages, []);
 });
 
-Deno.test("WIRE event.send takes batches of up to 512 KiB, and no larger ones", async () => {
+Deno.test("axon.md: event.send takes batches of up to 512 KiB, and no larger ones", async () => {
   await using daemon = await startTestDaemon();
   const client = await daemon.v2();
   const of = (kib: number) => range(1, kib).map(() => ({ ...EVENT, payload: "x".repeat(800) }));
@@ -116,7 +116,7 @@ Deno.test("WIRE event.send takes batches of up to 512 KiB, and no larger ones", 
   assertEquals((await client.ask({ cmd: "event.send", ...EVENT })).seq, 401);
 });
 
-Deno.test("WIRE event.inbox and event.ack are inbox and ack", async () => {
+Deno.test("axon.md: event.inbox and event.ack are inbox and ack", async () => {
   await using daemon = await startTestDaemon();
   await daemon.fill(3);
   const client = await daemon.v2("mine");
@@ -133,7 +133,7 @@ Deno.test("WIRE event.inbox and event.ack are inbox and ack", async () => {
   assertEquals((await other.ask({ cmd: "inbox" })).messages.length, 3);
 });
 
-Deno.test("WIRE event.read reads behind a seq of this log, without a consumer", async () => {
+Deno.test("axon.md: event.read reads behind a seq of this log, without a consumer", async () => {
   await using daemon = await startTestDaemon();
   await daemon.fill(4, { kind: "query", topic: "a.b" });
   await daemon.fill(1);
@@ -146,7 +146,7 @@ Deno.test("WIRE event.read reads behind a seq of this log, without a consumer", 
   expectError(await client.ask({ cmd: "ack", up_to_seq: 1 }), "ack_out_of_range");
 });
 
-Deno.test("WIRE event.read says which seqs retention took", async () => {
+Deno.test("axon.md: event.read says which seqs retention took", async () => {
   await using daemon = await startTestDaemon({ config: { ipc: { buffer_size: 5 } } });
   await daemon.fill(10);
   const client = await daemon.v2();
@@ -154,7 +154,7 @@ Deno.test("WIRE event.read says which seqs retention took", async () => {
   assertEquals([seqsOf(reply.events), reply.gap], [range(6, 10), { from_seq: 3, to_seq: 5 }]);
 });
 
-Deno.test("WIRE event.subscribe can be ended: nothing follows its unsubscribe reply", async () => {
+Deno.test("axon.md: event.subscribe can be ended: nothing follows its unsubscribe reply", async () => {
   await using daemon = await startTestDaemon();
   await daemon.fill(2);
   const client = await daemon.v2();
@@ -168,7 +168,7 @@ Deno.test("WIRE event.subscribe can be ended: nothing follows its unsubscribe re
   expectError(await client.ask({ cmd: "event.unsubscribe", subscription_id }), "not_found");
 });
 
-Deno.test("WIRE nothing of a subscription follows its unsubscribe reply, in the middle of a replay either", async () => {
+Deno.test("axon.md: nothing of a subscription follows its unsubscribe reply, in the middle of a replay either", async () => {
   await using daemon = await startTestDaemon();
   await daemon.fill(400, { payload: "x".repeat(4000) });
   const client = await daemon.v2();
@@ -181,7 +181,7 @@ Deno.test("WIRE nothing of a subscription follows its unsubscribe reply, in the 
   await client.expectNothingPushed();
 });
 
-Deno.test("WIRE event.subscribe starts where since says", async () => {
+Deno.test("axon.md: event.subscribe starts where since says", async () => {
   await using daemon = await startTestDaemon();
   await daemon.fill(5);
   const client = await daemon.v2();
@@ -190,7 +190,7 @@ Deno.test("WIRE event.subscribe starts where since says", async () => {
   await client.expectNothingPushed();
 });
 
-Deno.test("WIRE consumer.list shows each cursor and its lag; consumer.remove forgets one", async () => {
+Deno.test("axon.md: consumer.list shows each cursor and its lag; consumer.remove forgets one", async () => {
   await using daemon = await startTestDaemon();
   await daemon.fill(4);
   const client = await daemon.v2("reader");
@@ -204,7 +204,7 @@ Deno.test("WIRE consumer.list shows each cursor and its lag; consumer.remove for
   expectError(await client.ask({ cmd: "consumer.remove", consumer: "unheard of" }), "not_found");
 });
 
-Deno.test("WIRE system.whoami and peer.list are whoami and peers", async () => {
+Deno.test("axon.md: system.whoami and peer.list are whoami and peers", async () => {
   await using daemon = await startTestDaemon();
   const client = await daemon.v2();
   const { uptime_secs: _spec, ...spec } = await client.ask({ cmd: "whoami", req_id: "x" });
@@ -213,7 +213,7 @@ Deno.test("WIRE system.whoami and peer.list are whoami and peers", async () => {
   assertEquals((await client.ask({ cmd: "peer.list" })).peers, []);
 });
 
-Deno.test("WIRE system.shutdown answers, then the daemon stops in order", async () => {
+Deno.test("axon.md: system.shutdown answers, then the daemon stops in order", async () => {
   await using daemon = await startTestDaemon();
   const client = await daemon.v2();
   await daemon.fill(1);

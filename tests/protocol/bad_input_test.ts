@@ -300,6 +300,24 @@ badInputTest("half a line at the end is not carried out", async ({ daemon, clien
   assertEquals((await again.ask({ cmd: "inbox", kinds: ["query"] })).messages, []);
 });
 
+badInputTest("unfinished lines of all connections together are bounded", async (scene) => {
+  const half = new Uint8Array(MIB - 1).fill(0x61);
+  const before = heldBytes();
+  const clients: RawClient[] = [];
+  const errors: string[] = [];
+  while (errors.length === 0 && clients.length < 300) {
+    const client = await scene.daemon.connect();
+    clients.push(client);
+    await client.write(half).catch(async () => {
+      for (const line of await client.untilClosed()) errors.push(line.error);
+    });
+    await scene.bystander.isServed();
+  }
+  assertEquals(errors, ["too_many"]);
+  assertLess(heldBytes() - before, 256 * MIB);
+  for (const client of clients) client.close();
+});
+
 badInputTest("whole lines before the end of input are answered", async ({ client }) => {
   await client.send({ cmd: "status", req_id: "1" }, { cmd: "inbox", req_id: "2" });
   await client.endWriting();
