@@ -23,9 +23,9 @@ Deno.test("axon.md: a v1 push has exactly inbound and envelope", async () => {
   assertEquals([envelope.payload, envelope.topic, envelope.to], [1, "a.b", daemon.agentId]);
 });
 
-Deno.test("3.5 a v1 sender hears its own message, too", async () => {
+Deno.test("3.5 a v1 sender hears its own message, too, even one that it begins with", async () => {
   await using daemon = await startTestDaemon();
-  const client = await daemon.v1();
+  const client = await daemon.connect();
   const sent = await client.askBare({ cmd: "send", to: "self", kind: "notify", payload: 7 });
   const { envelope } = await client.pushed();
   assertEquals([envelope.id, envelope.payload], [sent.msg_id, 7]);
