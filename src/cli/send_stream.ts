@@ -74,6 +74,7 @@ export class StreamSender {
 
   /** Sends every line and waits for every answer. */
   async sendAll(input: ReadableStream<Uint8Array>): Promise<StreamSummary> {
+    this.#client.closed.then(({ error }) => this.#stop(error));
     const lines = new InputLines(MAX_LINE_BYTES);
     const reader = input.getReader();
     let ended = false;

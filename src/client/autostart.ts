@@ -47,7 +47,7 @@ const PROBE_TIMEOUT_MS = 2_000;
 export async function startDaemonProcess(options: StartOptions): Promise<StartOutcome> {
   const { directory, timeoutMs = START_TIMEOUT_MS } = options;
   const deadline = performance.now() + timeoutMs;
-  const state = await probe(directory);
+  const state = await probe(directory, Math.min(PROBE_TIMEOUT_MS, timeoutMs));
   if (state === "answers") return outcome(directory, false);
   const log = new LogTail(directory);
   makeParent(directory);
@@ -59,7 +59,9 @@ export async function startDaemonProcess(options: StartOptions): Promise<StartOu
         child !== null && !child.hasEnded ? child.ended : pause(wait),
       ]);
       const ended = child?.hasEnded === true;
-      if (await probe(directory) === "answers") return outcome(directory, child !== null && !ended);
+      if (await probe(directory, PROBE_TIMEOUT_MS) === "answers") {
+        return outcome(directory, child !== null && !ended);
+      }
       // The loser of two starters has ended, and the winner, who holds the lock, is on its way.
       if (ended && isUnlocked(directory)) {
         throw new StartError(`the daemon ended at its start${log.told(child.said)}`);
@@ -95,10 +97,13 @@ export async function stopDaemonProcess(client: Client, timeoutMs: number): Prom
 }
 
 /** Whether a daemon answers here, listens without answering in time, or is not to be seen. */
-async function probe(directory: string): Promise<"answers" | "silent" | "absent"> {
+async function probe(
+  directory: string,
+  timeoutMs: number,
+): Promise<"answers" | "silent" | "absent"> {
   try {
     const target = findTarget({ dir: directory });
-    const options = { timeoutMs: PROBE_TIMEOUT_MS, authenticate: false };
+    const options = { timeoutMs, authenticate: false };
     const { connection } = await openConnection(target, options);
     connection.close();
     return "answers";

@@ -72,11 +72,10 @@ export function daemonCommand(
 
 function permissions(directory: string, root: string): string[] {
   const { sockets, places } = socketPlaces(directory);
-  const net = sockets.map((path) => `unix:${path}`);
   return [
-    net.length === 0 ? "--allow-net" : `--allow-net=${list(net)}`,
-    `--allow-read=${list([directory, ...places, root])}`,
-    `--allow-write=${list([directory, ...places])}`,
+    grant("net", sockets.map((path) => `unix:${path}`)),
+    grant("read", [directory, ...places, root]),
+    grant("write", [directory, ...places]),
     `--allow-env=${ENVIRONMENT.join(",")}`,
     // By name it would be uid, hostname and umask; the flag does not know the last one.
     "--allow-sys",
@@ -117,9 +116,13 @@ function isPath(path: string | undefined): path is string {
   return path !== undefined && isAbsolute(path);
 }
 
-/** Deno splits at commas; a doubled one stands for itself. */
-function list(values: readonly string[]): string {
-  return values.map((value) => value.replaceAll(",", ",,")).join(",");
+/**
+ * One permission flag. A value with a comma cannot be named in it, and where nothing is known yet nothing can be
+ * named either: then the daemon starts with the whole right, and gives it up before it serves anyone.
+ */
+function grant(right: string, values: readonly string[]): string {
+  const nameable = values.length > 0 && !values.some((value) => value.includes(","));
+  return nameable ? `--allow-${right}=${values.join(",")}` : `--allow-${right}`;
 }
 
 function currentRuntime(): Runtime {

@@ -96,17 +96,24 @@ export class BlockIndex {
     return null;
   }
 
-  /** Puts one block in the place of those it was made of, and tries no merge before its end again. */
-  replace(run: readonly BlockInfo[], merged: Block): void {
+  /**
+   * Puts one block in the place of those it was made of, and tries no merge before its end again.
+   *
+   * @returns `false` when all of those have been dropped since, and the merged one with them.
+   */
+  replace(merged: Block): boolean {
     const at = this.#search(merged.firstSeq);
-    const bytes = run.reduce((sum, info) => sum + info.bytes, 0);
-    const unchanged = this.#entries[at]?.info.firstSeq === merged.firstSeq &&
-      this.#entries[at + run.length - 1]?.info.lastSeq === merged.lastSeq && at >= this.#inMemory;
-    if (!unchanged) return;
-    this.#entries.splice(at, run.length, { info: infoOf(merged), block: merged });
+    let bytes = 0;
+    let count = 0;
+    for (; (this.#entries[at + count]?.info.lastSeq ?? Infinity) <= merged.lastSeq; count++) {
+      bytes += this.#entries[at + count]!.info.bytes;
+    }
+    if (count === 0) return false;
+    this.#entries.splice(at, count, { info: infoOf(merged), block: merged });
     this.#bytes += merged.bytes - bytes;
     this.#bytesInMemory += merged.bytes - bytes;
     this.#mergeFrom = merged.lastSeq + 1;
+    return true;
   }
 
   #smallRun(at: number): Block[] {

@@ -30,6 +30,7 @@ export class Consumer {
   #lastSeenMs: number;
   /** The furthest place on its way to the disk. */
   #pendingAck = 0;
+  #removed = false;
 
   constructor(state: CursorState, options: { log: EventLog; clock: Clock }) {
     this.name = state.name;
@@ -66,7 +67,8 @@ export class Consumer {
       const stored = this.#put(this.#ackedSeq);
       stored.whenSettled((outcome) => {
         if (outcome.ok) this.#storedBound = Math.max(this.#storedBound, bound);
-        else this.#bound = this.#storedBound;
+        // Unless a later one is on its way, which may be stored.
+        else if (this.#bound === bound) this.#bound = this.#storedBound;
       });
       if (seq > this.#storedBound) return stored;
     }
@@ -105,13 +107,25 @@ export class Consumer {
     return this.#put(this.#ackedSeq);
   }
 
+  /** Nothing of it is stored any more: the name may be another's by now. */
+  set removed(removed: boolean) {
+    this.#removed = removed;
+  }
+
   #put(ackedSeq: number): Ticket<void> {
-    return this.#log.putCursor(this.name, {
+    if (this.#removed) return Ticket.of(undefined);
+    const place = this.#pendingAck = Math.max(ackedSeq, this.#pendingAck);
+    const stored = this.#log.putCursor(this.name, {
       name: this.name,
-      ackedSeq: this.#pendingAck = Math.max(ackedSeq, this.#pendingAck),
+      ackedSeq: place,
       deliveredBound: this.#bound,
       lastSeenMs: this.#lastSeenMs,
     });
+    stored.whenSettled((outcome) => {
+      // A refused ack must not reach the disk with what is stored next.
+      if (!outcome.ok && this.#pendingAck === place) this.#pendingAck = this.#ackedSeq;
+    });
+    return stored;
   }
 }
 
@@ -162,22 +176,24 @@ export class Consumers {
   }
 
   /**
-   * Forgets a consumer; whoever takes the name next starts at 0.
+   * Forgets a consumer; whoever takes the name next starts at 0. It stays when that cannot be stored.
    *
    * @throws PosternError `not_found`
    */
   remove(name: string): Ticket<void> {
-    if (!this.#byName.has(name)) {
+    const consumer = this.#byName.get(name);
+    if (consumer === undefined) {
       throw new PosternError("not_found", `consumer.remove: there is no consumer "${name}"`);
     }
-    const removed = this.#log.putCursor(name, null);
-    removed.whenSettled((outcome) => outcome.ok && this.#byName.delete(name));
-    return removed;
-  }
-
-  /** Notes for every consumer what was really delivered; for a stop in order, when nobody is served. */
-  async settle(): Promise<void> {
-    await Promise.all(this.list().map((consumer) => consumer.settle()?.promise().catch(() => {})));
+    this.#byName.delete(name);
+    consumer.removed = true;
+    const removal = this.#log.putCursor(name, null);
+    removal.whenSettled((outcome) => {
+      if (outcome.ok || this.#byName.has(name)) return;
+      this.#byName.set(name, consumer);
+      consumer.removed = false;
+    });
+    return removal;
   }
 
   /** Forgets the consumers to which nothing was delivered for so long, as AXON allows (4.3). */

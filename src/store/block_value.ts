@@ -150,7 +150,7 @@ class StoredBlock implements Block {
     if (this.#events !== null) return this.#events;
     const expires = new Map(this.#expires);
     this.#events = decoder.decode(this.#lines!).split("\n").slice(0, -1)
-      .map((line) => decodeLine(line, expires));
+      .map((line) => new StoredEvent(line, expires));
     this.#lines = null;
     return this.#events;
   }
@@ -167,23 +167,38 @@ function dedupBytes(dedup: readonly DedupEntry[]): number {
   return bytes;
 }
 
-const LINE = /^\{"seq":(\d+),"buffered_at_ms":(\d+),"envelope":/;
+const BEFORE_SEQ = '{"seq":'.length;
+const BEFORE_TIME = ',"buffered_at_ms":'.length;
+const BEFORE_ENVELOPE = ',"envelope":'.length;
 /** The front of an envelope as Postern writes it, up to kind and topic. */
 const ENVELOPE =
   /^\{"v":1,"id":"[^"]*","from":"[^"]*","to":"[^"]*","ts":\d+,"kind":"([a-z]+)","ref":(?:null|"(?:[^"\\]|\\.)*")(?:,"topic":"([^"]*)")?/;
 
-function decodeLine(line: string, expires: ReadonlyMap<number, number>): LogEvent {
-  const head = LINE.exec(line);
-  if (head === null) throw new Error("a stored line does not begin as one");
-  const envelope = line.slice(head[0].length, -1);
-  const seq = Number(head[1]);
-  return {
-    seq,
-    bufferedAtMs: Number(head[2]),
-    ...subjectOf(envelope),
-    expiresAtMs: expires.get(seq) ?? null,
-    envelope,
-  };
+/** An event read from its line; what only a filter asks for is looked for when it is asked. */
+class StoredEvent implements LogEvent {
+  readonly seq: number;
+  readonly bufferedAtMs: number;
+  readonly expiresAtMs: number | null;
+  readonly envelope: string;
+  #subject: { readonly kind: Kind; readonly topic: string | null } | null = null;
+
+  constructor(line: string, expires: ReadonlyMap<number, number>) {
+    const seqEnd = line.indexOf(",", BEFORE_SEQ);
+    const timeEnd = line.indexOf(",", seqEnd + BEFORE_TIME);
+    this.seq = Number(line.slice(BEFORE_SEQ, seqEnd));
+    this.bufferedAtMs = Number(line.slice(seqEnd + BEFORE_TIME, timeEnd));
+    this.expiresAtMs = expires.size === 0 ? null : expires.get(this.seq) ?? null;
+    this.envelope = line.slice(timeEnd + BEFORE_ENVELOPE, -1);
+    if (Number.isNaN(this.seq)) throw new Error("a stored line does not begin as one");
+  }
+
+  get kind(): Kind {
+    return (this.#subject ??= subjectOf(this.envelope)).kind;
+  }
+
+  get topic(): string | null {
+    return (this.#subject ??= subjectOf(this.envelope)).topic;
+  }
 }
 
 function subjectOf(envelope: string): { kind: Kind; topic: string | null } {

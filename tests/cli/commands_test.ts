@@ -2,6 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { startTestDaemon, type TestDaemon } from "../support/in_process.ts";
+import { FakeDaemon, line, polite } from "../support/fake_axon.ts";
 import { type Finished, jsonLines, LinesOf, postern, posternCommand } from "../support/cli.ts";
 
 function run(daemon: TestDaemon, ...args: string[]): Promise<Finished> {
@@ -19,10 +20,10 @@ Deno.test("send, inbox and ack do what they say, in text and in JSON", async () 
   await using daemon = await startTestDaemon();
   const sent = await run(daemon, "send", "notify", '{"n": 12345678901234567890}', "--topic", "a.b");
   assertEquals(sent.code, 0);
-  assert(/^stored as 1  [0-9a-f-]{36}\n$/.test(sent.stdout), sent.stdout);
+  assert(/^stored as 1 {2}[0-9a-f-]{36}\n$/.test(sent.stdout), sent.stdout);
   assertEquals((await json(daemon, "send", "query", '"x"', "--ttl", "60")).seq, 2);
   const { stdout } = await run(daemon, "inbox", "--topic", "a.*");
-  assert(/^1  \S+Z  notify  a\.b  \{"n":12345678901234567890\}\n$/.test(stdout), stdout);
+  assert(/^1 {2}\S+Z {2}notify {2}a\.b {2}\{"n":12345678901234567890\}\n$/.test(stdout), stdout);
   const page = await json(daemon, "inbox", "--kind", "query,notify", "--limit", "1");
   assertEquals([(page.messages as unknown[]).length, page.has_more], [1, true]);
   assertEquals((await run(daemon, "ack", "1")).stdout, "acked up to 1\n");
@@ -149,7 +150,7 @@ Deno.test("tail brings what came since, then what comes, and moves no cursor", a
   assertEquals((page.messages as { seq: number }[]).map(({ seq }) => seq), [1, 2, 3, 4]);
 });
 
-Deno.test("tail ends with 3 when the daemon goes", async () => {
+Deno.test("tail ends with 1 when the daemon goes, and says so", async () => {
   await using daemon = await startTestDaemon();
   await daemon.fill(1);
   const child = posternCommand(["tail", "--since", "0", "--dir", daemon.directory]).spawn();
@@ -157,8 +158,8 @@ Deno.test("tail ends with 3 when the daemon goes", async () => {
   await lines.next();
   await daemon.stop();
   assertEquals(await lines.next(), null);
-  assertEquals((await child.status).code, 3);
-  await child.stderr.cancel();
+  assertEquals((await child.status).code, 1);
+  assert((await new Response(child.stderr).text()).includes("the daemon"));
   await daemon.start();
 });
 
@@ -239,9 +240,32 @@ Deno.test("when the daemon goes, send --stdin ends at once and accounts for ever
   // Its stdin stays open: it must not wait for more.
   const summaryOrLine = JSON.parse(await lines.next() ?? "");
   assertEquals([summaryOrLine.sent, summaryOrLine.unread_from], [1, 2]);
-  assertEquals((await child.status).code, 3);
+  assertEquals((await child.status).code, 1);
   await writer.close().catch(() => {});
   await lines.hangUp();
   await child.stderr.cancel();
   await daemon.start();
+});
+
+Deno.test("a daemon of another version is pointed out by version, status and start", async () => {
+  await using daemon = new FakeDaemon(
+    polite(({ cmd, req_id }) =>
+      line({ ok: true, req_id, ...(cmd === "whoami" ? { version: "0.0.1" } : { uptime_secs: 1 }) })
+    ),
+  );
+  Deno.writeTextFileSync(`${daemon.directory}/daemon.json`, '{"version":"0.0.1"}');
+  for (const command of ["version", "status", "start"]) {
+    const { code, stdout, stderr } = await postern([command, "--dir", daemon.directory]);
+    assertEquals(code, 0);
+    assert(stdout.includes("0.0.1"), stdout);
+    assert(`${stdout}${stderr}`.includes("postern restart"), command);
+  }
+});
+
+Deno.test("start waits for a daemon that is slow, and starts no second one", async () => {
+  await using daemon = new FakeDaemon(() => "");
+  const { code, stderr } = await postern(["start", "--timeout", "1", "--dir", daemon.directory]);
+  assertEquals(code, 1);
+  assert(stderr.includes("may still"), stderr);
+  assertEquals([...Deno.readDirSync(daemon.directory)].map(({ name }) => name), ["postern.sock"]);
 });

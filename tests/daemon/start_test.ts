@@ -35,6 +35,10 @@ Deno.test("a daemon leaves its files private while it runs and only its data whe
   assertEquals(discovery.token_path, "ipc-token");
   assertEquals(discovery.mode, "foreground");
   assertEquals(directory.read("daemon.pid"), `${process.pid}\n`);
+  if (Deno.build.os === "linux") {
+    const status = Deno.readTextFileSync(`/proc/${process.pid}/status`);
+    assertMatch(status, /^Umask:\s+0177$/m, "private from the first moment, not only by chmod");
+  }
   process.signal("SIGTERM");
   assertEquals(await process.end(), 0);
   const left = directory.names();

@@ -42,28 +42,26 @@ Deno.test("a second signal ends a daemon that is stopping at once, with 70", asy
   await next.says(/did not stop in order/);
 });
 
-const FAILURES = {
-  throwing_worker: /its Worker failed: .*thrown on purpose/,
-  rejecting_worker: /its Worker failed: .*rejected on purpose/,
-  spinning_worker: /its Worker was silent for 1\.5 s/,
-  ending_worker: /its Worker was silent for 1\.5 s/,
-};
-
-for (const [worker, reason] of Object.entries(FAILURES)) {
-  Deno.test(`a ${worker.replace("_worker", " Worker")} ends the process with 70, on stderr and in the log`, async () => {
-    await using directory = new TestDirectory();
-    await using process = startLauncher({
-      directory: directory.path,
-      worker,
-      silenceMs: SILENCE_MS,
+Deno.test("a Worker that fails ends the process with 70, on stderr and in the log", async (test) => {
+  const reasons = {
+    throwing_worker: /its Worker failed: .*thrown on purpose/,
+    rejecting_worker: /its Worker failed: .*rejected on purpose/,
+    spinning_worker: /its Worker was silent for 1\.5 s/,
+    ending_worker: /its Worker was silent for 1\.5 s/,
+  };
+  for (const [worker, reason] of Object.entries(reasons)) {
+    await test.step(worker, async () => {
+      await using directory = new TestDirectory();
+      const launch = { directory: directory.path, worker, silenceMs: SILENCE_MS };
+      await using process = startLauncher(launch);
+      assertEquals(await process.end(), 70);
+      assertMatch(process.stderr, reason);
+      assertMatch(directory.log, reason);
+      await using next = await startProcess(directory.path).ready();
+      await next.says(/did not stop in order/);
     });
-    assertEquals(await process.end(), 70);
-    assertMatch(process.stderr, reason);
-    assertMatch(directory.log, reason);
-    await using next = await startProcess(directory.path).ready();
-    await next.says(/did not stop in order/);
-  });
-}
+  }
+});
 
 Deno.test("a Worker that cannot be loaded ends the process with 70", async () => {
   await using directory = new TestDirectory();

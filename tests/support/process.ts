@@ -8,6 +8,8 @@
 import { fromFileUrl, join } from "@std/path";
 
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));
+/** Longer than anything here takes on a machine that is busy with others. */
+const LIMIT_MS = 30_000;
 const FLAGS = ["--no-prompt", "--no-remote", "--cached-only"];
 
 /** What tests/support/launch_main.ts takes, as JSON. */
@@ -34,7 +36,8 @@ export class TestDirectory implements AsyncDisposable {
   readonly #base: string;
 
   constructor(name = "d") {
-    this.#base = Deno.realPathSync(Deno.makeTempDirSync({ prefix: "postern_" }));
+    // A socket's path is short; the place for temporary files that the system names may be deep.
+    this.#base = Deno.realPathSync(Deno.makeTempDirSync({ prefix: "postern_", dir: "/tmp" }));
     this.path = join(this.#base, name);
     Deno.mkdirSync(this.path, { mode: 0o700, recursive: true });
     Deno.chmodSync(this.path, 0o700);
@@ -103,7 +106,10 @@ export class DaemonProcess implements AsyncDisposable {
       const line = this.#stderr.split("\n").slice(0, -1).find((text) => pattern.test(text));
       if (line !== undefined) return line;
       if (this.#isOver) throw new Error(`ended without saying ${pattern}: ${this.#stderr}`);
-      await new Promise<void>((resolve) => this.#waiting.add(resolve));
+      await this.#withinLimit(
+        new Promise<void>((resolve) => this.#waiting.add(resolve)),
+        `${pattern}`,
+      );
     }
   }
 
@@ -119,9 +125,23 @@ export class DaemonProcess implements AsyncDisposable {
 
   /** Waits for the end; the exit code, or the signal that ended it. */
   async end(): Promise<number | Deno.Signal> {
-    const { code, signal } = await this.#child.status;
+    const { code, signal } = await this.#withinLimit(this.#child.status, "its end");
     await this.#said;
     return signal ?? code;
+  }
+
+  /** So that a test that waits in vain fails, with what the process said, and does not hang. */
+  async #withinLimit<T>(awaited: Promise<T>, what: string): Promise<T> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const limit = new Promise<never>((_, reject) => {
+      const complain = () => reject(new Error(`waited in vain for ${what}: ${this.#stderr}`));
+      timer = setTimeout(complain, LIMIT_MS);
+    });
+    try {
+      return await Promise.race([awaited, limit]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** Ends it without a chance to do anything about it. */

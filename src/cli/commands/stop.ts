@@ -18,8 +18,7 @@ export const command: Command = {
   arguments: [0, 0],
   async run(context) {
     await stop(context);
-    const { values: _values, out } = context;
-    await out.result({ stopped: true }, () => "stopped");
+    await context.out.result({ stopped: true }, () => "stopped");
     return EXIT.ok;
   },
 };

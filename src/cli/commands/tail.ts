@@ -17,7 +17,7 @@ export const command: Command = {
   summary: "Follow events as they come, from now on or from after a seq.",
   details: [
     "Each line: seq, time, kind, topic, payload; with --json one object a line.",
-    "No consumer's cursor moves. Ctrl-C ends it with exit code 0.",
+    "No consumer's cursor moves. Ctrl-C ends it with exit code 0, the loss of the daemon with 1.",
   ],
   options: [
     { name: "since", value: "SEQ", help: "first what came after this seq; 0 for all there is" },
