@@ -45,18 +45,6 @@ declare module "@std/cli/parse-args" {
   export function parseArgs(args: readonly string[], options?: ParseOptions): Args;
 }
 
-declare module "@std/async" {
-  export function delay(
-    ms: number,
-    options?: { signal?: AbortSignal; persistent?: boolean },
-  ): Promise<void>;
-  export function deadline<T>(
-    promise: Promise<T>,
-    ms: number,
-    options?: { signal?: AbortSignal },
-  ): Promise<T>;
-}
-
 declare module "@std/assert" {
   export class AssertionError extends Error {}
   export function assert(condition: unknown, message?: string): asserts condition;

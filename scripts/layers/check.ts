@@ -75,7 +75,9 @@ function describeArrow(use: Layer["uses"][number]): string {
 
 function forbiddenGlobals(layer: Layer, { path, text }: SourceFile): string[] {
   const code = codeOnly(text);
-  return layer.forbidden.flatMap(({ pattern, name, reason }) =>
+  return layer.forbidden.filter(({ except }) => except !== path).flatMap((
+    { pattern, name, reason },
+  ) =>
     [...code.matchAll(pattern)].map((match) => {
       const line = code.slice(0, match.index).split("\n").length;
       return `${path}:${line}: uses ${name}: ${layer.name} must not, ${reason}`;

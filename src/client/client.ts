@@ -24,6 +24,8 @@ import { Subscription, type SubscriptionStart } from "./subscription.ts";
 
 /** What may be asked of a subscription. */
 export interface SubscribeOptions extends EventFilter {
+  /** `null` reads without a consumer: what was delivered is noted nowhere. @default this client's */
+  readonly consumer?: string | null;
   /** First bring what the consumer has not acknowledged. @default {true} */
   readonly replay?: boolean;
   /** First bring what comes after this seq, whatever the consumer has acknowledged. */

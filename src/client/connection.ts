@@ -10,7 +10,7 @@
 import { decodeLine, encodeRequest, type Parse, type Received } from "./axon.ts";
 import { ConnectionError, PosternError, shown } from "./errors.ts";
 import { LineSplitter } from "../codecs/ndjson.ts";
-import { parseExact } from "./exact_numbers.ts";
+import { parseExact } from "../codecs/json.ts";
 import type { InboundEvent } from "./messages.ts";
 
 /** What a connection needs of a socket; `Deno.Conn` has it. */

@@ -125,13 +125,10 @@ export class AxonCodec implements Codec {
   }
 
   encodeError(tag: AxonTag | null, error: PosternError): string {
-    return JSON.stringify({
-      ok: false,
-      req_id: tag?.reqId,
-      error: ERRORS[error.code],
-      message: error.message,
-      ...error.details,
-    });
+    const { code, message, details } = error;
+    const fixed = { ok: false, req_id: tag?.reqId, error: ERRORS[code], message };
+    // Again behind the details, which must not stand in the place of any of them.
+    return JSON.stringify({ ...fixed, ...details, ...fixed });
   }
 
   encodeEvent(event: LogEvent, { replay, gap }: Delivery): string {

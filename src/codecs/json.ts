@@ -19,8 +19,8 @@ declare global {
 /** Levels of arrays and objects in one message. */
 export const MAX_DEPTH = 128;
 
-/** Digits or an exponent that a double may not hold; a line without them needs no second look. */
-const RISKY_NUMBER = /\d{16}|\d[eE]/;
+/** A number, where one may stand, that a double may not hold. Nearly no line has one. */
+const RISKY_NUMBER = /[[:,\s]-?\d(?:[\d.]{15}|[\d.]*[eE])/;
 
 /** Decimal digits with which every double can be told from its neighbours. */
 const SIGNIFICANT_DIGITS = 17;
@@ -33,7 +33,7 @@ const SIGNIFICANT_DIGITS = 17;
 export function parseMessage(text: string): unknown {
   if (mayBeDeep(text)) requireShallow(text);
   try {
-    return RISKY_NUMBER.test(text) ? JSON.parse(text, keepNumber) : JSON.parse(text);
+    return parseExact(text);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new PosternError(
@@ -41,6 +41,15 @@ export function parseMessage(text: string): unknown {
       `a message must be one line of JSON: ${reason.slice(0, 120)}`,
     );
   }
+}
+
+/**
+ * As `JSON.parse`, but a number that JavaScript cannot hold comes out of `JSON.stringify` as it was written.
+ *
+ * @throws SyntaxError
+ */
+export function parseExact(text: string): unknown {
+  return RISKY_NUMBER.test(text) ? JSON.parse(text, keepNumber) : JSON.parse(text);
 }
 
 /** Whether a value is a JSON object; arrays and null are none. */
@@ -59,8 +68,8 @@ function isHeld(value: number, source: string): boolean {
   if (!Number.isFinite(value)) return false;
   const digits = source.replace(/[eE].*$/, "").replaceAll(/\D/g, "").replace(/^0+/, "");
   if (value === 0) return digits === "";
-  if (Number.isInteger(value)) return Number.isSafeInteger(value) || String(value) === source;
-  return digits.length <= SIGNIFICANT_DIGITS;
+  if (digits.length > SIGNIFICANT_DIGITS) return false;
+  return !Number.isInteger(value) || Number.isSafeInteger(value) || String(value) === source;
 }
 
 /** Depth needs brackets: counting them is quick, following them is not. */

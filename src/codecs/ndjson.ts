@@ -117,7 +117,10 @@ export class LineSplitter {
       try {
         addLine(lines, fatal.decode(bytes.subarray(from, at)));
       } catch {
-        lines.push(null);
+        const end = bytes[at - 1] === CR ? at - 1 : at;
+        // Too long is the graver fault of the two, and closes the connection.
+        const overlong = end - from > this.#maxBytes;
+        lines.push(overlong ? lenient.decode(bytes.subarray(from, end)) : null);
       }
       from = at + 1;
     }

@@ -113,7 +113,7 @@ export class Consumer {
   }
 
   #put(ackedSeq: number): Ticket<void> {
-    if (this.#removed) return Ticket.of(undefined);
+    if (this.#removed) return Ticket.of<void>(undefined);
     const place = this.#pendingAck = Math.max(ackedSeq, this.#pendingAck);
     const stored = this.#log.putCursor(this.name, {
       name: this.name,
@@ -194,6 +194,11 @@ export class Consumers {
       consumer.removed = false;
     });
     return removal;
+  }
+
+  /** Notes for every consumer what was really delivered; for a stop in order, when nobody is served. */
+  async settle(): Promise<void> {
+    await Promise.all(this.list().map((consumer) => consumer.settle()?.promise().catch(() => {})));
   }
 
   /** Forgets the consumers to which nothing was delivered for so long, as AXON allows (4.3). */

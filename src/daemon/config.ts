@@ -5,10 +5,11 @@
  * silently corrected. Keys are added, never renamed: files and scripts of people name them.
  */
 
-import { parse } from "@std/jsonc";
 import { z } from "zod";
 import { PosternError, shown } from "../core/errors.ts";
+import { DEFAULTS } from "./config_defaults.ts";
 import { explain } from "./config_errors.ts";
+import { parseSettings } from "./config_text.ts";
 
 const MAX_INT = Number.MAX_SAFE_INTEGER;
 /** The longest delay a timer can hold; anything beyond would fire at once. */
@@ -29,85 +30,86 @@ const absolutePath = z.string()
   .refine((path) => path.startsWith("/") && !path.includes("\0"), "must be an absolute path");
 
 const socket = z.strictObject({
-  dir: absolutePath.nullable().default(null),
-  mode: z.enum(["0600", "0660"]).default("0600"),
-  gid: whole(0, 4_294_967_294).nullable().default(null),
+  dir: absolutePath.nullable().default(DEFAULTS.socket.dir),
+  mode: z.enum(["0600", "0660"]).default(DEFAULTS.socket.mode),
+  gid: whole(0, 4_294_967_294).nullable().default(DEFAULTS.socket.gid),
 });
 
 const ipc = z.strictObject({
-  allow_v1: z.boolean().default(true),
-  buffer_size: whole(0, 100_000_000).default(100_000),
-  buffer_ttl_secs: seconds(1).default(86_400),
-  buffer_byte_cap: whole(0, MAX_INT).default(67_108_864),
-  token_path: tokenPath.default("ipc-token"),
+  allow_v1: z.boolean().default(DEFAULTS.ipc.allow_v1),
+  buffer_size: whole(0, 100_000_000).default(DEFAULTS.ipc.buffer_size),
+  buffer_ttl_secs: seconds(1).default(DEFAULTS.ipc.buffer_ttl_secs),
+  buffer_byte_cap: whole(0, MAX_INT).default(DEFAULTS.ipc.buffer_byte_cap),
+  token_path: tokenPath.default(DEFAULTS.ipc.token_path),
 });
 
 const records = z.strictObject({
-  policy: z.enum(["read_only", "read_write"]).default("read_only"),
-  writable: z.array(z.string().min(1).max(256)).max(10_000).default([]),
-  queue_size: whole(1, 100_000).default(100),
+  policy: z.enum(["read_only", "read_write"]).default(DEFAULTS.records.policy),
+  writable: z.array(z.string().min(1).max(256)).max(10_000).default(DEFAULTS.records.writable),
+  queue_size: whole(1, 100_000).default(DEFAULTS.records.queue_size),
 });
 
 const http = z.strictObject({
-  enabled: z.boolean().default(true),
-  unauthenticated_metrics: z.boolean().default(false),
-  max_sse_clients: whole(0, 100_000).default(64),
-  heartbeat_secs: whole(1, 86_400).default(15),
+  enabled: z.boolean().default(DEFAULTS.http.enabled),
+  unauthenticated_metrics: z.boolean().default(DEFAULTS.http.unauthenticated_metrics),
+  max_sse_clients: whole(0, 100_000).default(DEFAULTS.http.max_sse_clients),
+  heartbeat_secs: whole(1, 86_400).default(DEFAULTS.http.heartbeat_secs),
 });
 
 const rate = z.strictObject({
-  read: whole(0, MAX_INT).default(0),
-  send: whole(0, MAX_INT).default(0),
-  write: whole(0, MAX_INT).default(0),
-  serve: whole(0, MAX_INT).default(0),
-  admin: whole(0, MAX_INT).default(0),
+  read: whole(0, MAX_INT).default(DEFAULTS.limits.rate.read),
+  send: whole(0, MAX_INT).default(DEFAULTS.limits.rate.send),
+  write: whole(0, MAX_INT).default(DEFAULTS.limits.rate.write),
+  serve: whole(0, MAX_INT).default(DEFAULTS.limits.rate.serve),
+  admin: whole(0, MAX_INT).default(DEFAULTS.limits.rate.admin),
 });
 
 const limits = z.strictObject({
-  max_line_bytes: whole(1024, 1_073_741_824).default(1_048_576),
-  max_connections: whole(1, 1_000_000).default(1024),
-  max_in_flight: whole(1, 1_000_000).default(4096),
-  max_subscriptions: whole(1, 100_000).default(32),
-  outbox_bytes: whole(65_536, 1_073_741_824).default(4_194_304),
-  hello_timeout_ms: milliseconds(1).default(10_000),
-  blob_bytes: whole(0, MAX_INT).default(67_108_864),
+  max_line_bytes: whole(1024, 1_073_741_824).default(DEFAULTS.limits.max_line_bytes),
+  max_connections: whole(1, 1_000_000).default(DEFAULTS.limits.max_connections),
+  max_in_flight: whole(1, 1_000_000).default(DEFAULTS.limits.max_in_flight),
+  max_subscriptions: whole(1, 100_000).default(DEFAULTS.limits.max_subscriptions),
+  outbox_bytes: whole(65_536, 1_073_741_824).default(DEFAULTS.limits.outbox_bytes),
+  hello_timeout_ms: milliseconds(1).default(DEFAULTS.limits.hello_timeout_ms),
+  blob_bytes: whole(0, MAX_INT).default(DEFAULTS.limits.blob_bytes),
   rate: rate.prefault({}),
 });
 
 const daemon = z.strictObject({
-  enabled: z.boolean().default(true),
-  auto_start: z.boolean().default(true),
-  idle_timeout_ms: whole(-1, MAX_TIMER_MS).default(300_000),
-  shutdown_grace_ms: milliseconds(0).default(30_000),
-  start_timeout_ms: milliseconds(1).default(30_000),
-  consumer_gc_days: whole(1, 36_500).default(30),
+  enabled: z.boolean().default(DEFAULTS.daemon.enabled),
+  auto_start: z.boolean().default(DEFAULTS.daemon.auto_start),
+  idle_timeout_ms: whole(-1, MAX_TIMER_MS).default(DEFAULTS.daemon.idle_timeout_ms),
+  shutdown_grace_ms: milliseconds(0).default(DEFAULTS.daemon.shutdown_grace_ms),
+  start_timeout_ms: milliseconds(1).default(DEFAULTS.daemon.start_timeout_ms),
+  consumer_gc_days: whole(1, 36_500).default(DEFAULTS.daemon.consumer_gc_days),
 });
 
 const log = z.strictObject({
-  level: z.enum(["debug", "info", "warn", "error"]).default("info"),
-  max_bytes: whole(4096, MAX_INT).default(10_485_760),
-  files: whole(1, 1000).default(5),
-  audit: z.boolean().default(true),
+  level: z.enum(["debug", "info", "warn", "error"]).default(DEFAULTS.log.level),
+  max_bytes: whole(4096, MAX_INT).default(DEFAULTS.log.max_bytes),
+  files: whole(1, 1000).default(DEFAULTS.log.files),
+  audit: z.boolean().default(DEFAULTS.log.audit),
 });
 
 /** Every key of `config.jsonc`. */
 export const configSchema = z.strictObject({
   name: z.string().min(1).max(64).regex(/^[^\p{Cc}]*$/u, "may not hold control characters")
-    .default("default"),
-  require_token: z.boolean().default(false),
-  trust_socket: z.boolean().default(false),
+    .default(DEFAULTS.name),
+  require_token: z.boolean().default(DEFAULTS.require_token),
+  trust_socket: z.boolean().default(DEFAULTS.trust_socket),
   socket: socket.prefault({}),
   ipc: ipc.prefault({}),
   records: records.prefault({}),
   http: http.prefault({}),
   permissions: z.strictObject({
-    interactive_timeout_secs: seconds(1).default(1800),
-    unattended_timeout_secs: seconds(1).default(300),
+    interactive_timeout_secs: seconds(1).default(DEFAULTS.permissions.interactive_timeout_secs),
+    unattended_timeout_secs: seconds(1).default(DEFAULTS.permissions.unattended_timeout_secs),
   }).prefault({}),
-  sessions: z.strictObject({ queue_secs: seconds(1).default(300) }).prefault({}),
+  sessions: z.strictObject({ queue_secs: seconds(1).default(DEFAULTS.sessions.queue_secs) })
+    .prefault({}),
   tokens: z.strictObject({
-    rotation_days: whole(0, 36_500).default(0),
-    rotation_grace_secs: seconds(0).default(60),
+    rotation_days: whole(0, 36_500).default(DEFAULTS.tokens.rotation_days),
+    rotation_grace_secs: seconds(0).default(DEFAULTS.tokens.rotation_grace_secs),
   }).prefault({}),
   limits: limits.prefault({}),
   daemon: daemon.prefault({}),
@@ -135,20 +137,6 @@ export function parseConfig(text: string, source: string): Config {
 }
 
 /**
- * The settings in a text, not yet looked at.
- *
- * @throws {PosternError} `invalid_params` when it is no JSON object.
- */
-export function parseSettings(text: string, source: string): Record<string, unknown> {
-  const value = parseText(text.replace(/^\uFEFF/, ""), source);
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) return { ...value };
-  throw new PosternError(
-    "invalid_params",
-    `reading the configuration: ${source} must hold an object, not ${shown(value)}`,
-  );
-}
-
-/**
  * A configuration from settings.
  *
  * @throws {PosternError} `invalid_params`, naming the keys that are wrong.
@@ -173,18 +161,4 @@ export function validateConfig(settings: Record<string, unknown>, source: string
     );
   }
   return config;
-}
-
-function parseText(text: string, source: string): unknown {
-  if (text.trim() === "") return {};
-  try {
-    return parse(text);
-  } catch (error) {
-    throw new PosternError(
-      "invalid_params",
-      `reading the configuration: ${source} is no JSON: ${
-        error instanceof Error ? error.message : error
-      }`,
-    );
-  }
 }

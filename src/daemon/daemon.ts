@@ -143,8 +143,10 @@ export class Daemon implements AsyncDisposable {
   /** Listens, and tells clients where. */
   async listen(): Promise<void> {
     const listener = Deno.listen({ transport: "unix", path: this.socketPath });
-    // Under the launcher's umask it is so from the beginning; elsewhere the directory keeps others out.
-    await Deno.chmod(this.socketPath, 0o600);
+    // Under the launcher's umask it is 0600 from the beginning; elsewhere the directory keeps others out.
+    const { mode: socketMode, gid } = this.#config.socket;
+    if (gid !== null) await Deno.chown(this.socketPath, null, gid);
+    await Deno.chmod(this.socketPath, parseInt(socketMode, 8));
     this.#server.serve(listener);
     const { host, identity } = this.#parts;
     const { directory, mode = "foreground" } = this.#options;

@@ -88,7 +88,7 @@ async function prepare(options: LaunchOptions, means: Means) {
   const { directory, silenceMs = SILENCE_MS } = options;
   const env = options.env ?? Deno.env;
   const overrides = readOverrides(env, directory);
-  const config = loadConfig(directory, means.uid, overrides);
+  const config = await loadConfig(directory, means.uid, { overrides, validate });
   const sockets = await chooseSocketPlace({
     directory,
     uid: means.uid,
@@ -120,6 +120,12 @@ async function prepare(options: LaunchOptions, means: Means) {
     silenceMs,
     stopMs: config.daemon.shutdown_grace_ms + STOP_MARGIN_MS,
   };
+}
+
+/** The validator is large and this thread has one use for it, if any. */
+async function validate(settings: Record<string, unknown>, source: string): Promise<Config> {
+  const { validateConfig } = await import("./config.ts");
+  return validateConfig(settings, source);
 }
 
 /** Under the lock: whatever another daemon left is a dead one's. */

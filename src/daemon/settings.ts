@@ -7,7 +7,9 @@
 
 import { basename, dirname, isAbsolute, join } from "@std/path";
 import { PosternError, shown } from "../core/errors.ts";
-import { type Config, parseSettings, validateConfig } from "./config.ts";
+import type { Config } from "./config.ts";
+import { DEFAULTS } from "./config_defaults.ts";
+import { parseSettings } from "./config_text.ts";
 import { readOwnFile } from "./safe_file.ts";
 
 /** What the environment says, by section and key; structured-cloneable. */
@@ -16,6 +18,12 @@ export interface Overrides {
   /** A path for the NDJSON socket. */
   readonly socketPath: string | null;
 }
+
+/** Makes settings a configuration, or throws what is wrong with them. */
+export type Validate = (
+  settings: Record<string, unknown>,
+  source: string,
+) => Config | Promise<Config>;
 
 /** How to look up an environment variable. */
 export interface Environment {
@@ -45,11 +53,15 @@ export function readOverrides(env: Environment, directory: string): Overrides {
  *
  * @param directory The runtime directory.
  * @param uid The user the file must belong to.
- * @param overrides What wins over the file.
+ * @param options `overrides` win over the file; `validate` is asked only when there is something to look at.
  * @returns The configuration.
  * @throws {PosternError} `invalid_params`, `permission_denied` for a file that others may change.
  */
-export function loadConfig(directory: string, uid: number | null, overrides: Overrides): Config {
+export async function loadConfig(
+  directory: string,
+  uid: number | null,
+  { overrides, validate }: { overrides: Overrides; validate: Validate },
+): Promise<Config> {
   const path = join(directory, "config.jsonc");
   // It holds no secret, and editors write it readable: nobody else can reach it in a 0700 directory.
   const text = readOwnFile(path, { uid, mode: 0o644, limit: 1_048_576 }) ?? "";
@@ -57,7 +69,7 @@ export function loadConfig(directory: string, uid: number | null, overrides: Ove
   for (const [section, values] of Object.entries(overrides.settings)) {
     if (Object.keys(values).length > 0) settings[section] = merged(settings[section], values);
   }
-  return validateConfig(settings, path);
+  return Object.keys(settings).length === 0 ? DEFAULTS : await validate(settings, path);
 }
 
 /** A section that is no object stays as it is, for validation to name. */

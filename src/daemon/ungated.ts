@@ -6,13 +6,10 @@
  * and is no boundary against code that means harm.
  */
 
-/** How a database is opened; this file closes the door and uses no database. */
-const OPENER = "openKv";
-
 /** Closes them in this thread, for good; called once. */
 export function closeUngatedStorage(): void {
-  const open: (path?: string) => Promise<unknown> = Reflect.get(Deno, OPENER);
-  Object.defineProperty(Deno, OPENER, {
+  const open = Deno.openKv;
+  Object.defineProperty(Deno, "openKv", {
     value: (path?: string) =>
       path === undefined
         ? Promise.reject(new Deno.errors.NotCapable("opening a database: a path is needed here"))

@@ -6,6 +6,7 @@
  */
 
 import { PosternError } from "../core/errors.ts";
+import { validateConfig } from "./config.ts";
 import type { Daemon, DaemonOptions } from "./daemon.ts";
 import { removeDiscovery } from "./discovery.ts";
 import { type OpenLog, openLog } from "./logging.ts";
@@ -131,7 +132,8 @@ class WorkerRun {
     const [go, log, daemon] = [this.#go, this.#log, this.#daemon];
     if (go === null || log === null || daemon === null) return;
     try {
-      const config = loadConfig(go.directory, go.host.uid, go.overrides);
+      const { directory, host, overrides } = go;
+      const config = await loadConfig(directory, host.uid, { overrides, validate: validateConfig });
       const fixed = await daemon.reload(config);
       log.configure(config.log);
       const rest = fixed.length === 0 ? "" : `; restart needed for ${fixed.join(", ")}`;

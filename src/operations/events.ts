@@ -255,7 +255,8 @@ export const EVENT_SUBSCRIBE = defineOperation({
   summary: "Stream events on this connection: what is there, then what comes.",
   scope: "read",
   params: z.object({
-    consumer: consumerName.optional(),
+    consumer: consumerName.nullable().optional()
+      .describe("whose cursor; this connection's if absent, null for a reader without one"),
     ...filterFields,
     replay: z.boolean().default(true).describe("whether to begin with what is there already"),
     since: seq.optional().describe(
@@ -271,12 +272,12 @@ export const EVENT_SUBSCRIBE = defineOperation({
     const { log, consumers } = services;
     const replayTo = log.head;
     if (since !== undefined) requireInLog("event.subscribe: since", since, replayTo);
-    const consumer = consumers.open(name ?? caller.consumer);
+    const consumer = name === null ? null : consumers.open(name ?? caller.consumer);
     const filter = filterOf(kinds, topics);
-    const after = replay ? since ?? consumer.ackedSeq : replayTo;
+    const after = replay ? since ?? consumer?.ackedSeq ?? 0 : replayTo;
     const replayed = await log.count(after + 1, replayTo, filter);
     const subscription_id = caller.subscribe({
-      consumer: consumer.name,
+      consumer: consumer?.name ?? null,
       filter,
       from: after + 1,
       replayTo,

@@ -47,7 +47,8 @@ export interface Counters {
 
 /** A subscription as an operation asks a connection for it. */
 export interface LogSubscriptionRequest {
-  readonly consumer: string;
+  /** Whose deliveries they are; `null` for a reader without a cursor. */
+  readonly consumer: string | null;
   readonly filter: Filter;
   /** The first seq to deliver. */
   readonly from: number;

@@ -46,14 +46,15 @@ export class ConnectionStreams {
       );
     }
     const subscriptionId = `sub-${++this.#opened}`;
-    const consumer = this.#context.services.consumers.open(request.consumer);
+    const { consumers } = this.#context.services;
+    const consumer = request.consumer === null ? null : consumers.open(request.consumer);
     const stream = new LogStream({
       ...this.#parts(),
       ...request,
       encode: (event, delivery) => codec.encodeEvent(event, { subscriptionId, ...delivery }) + "\n",
       sharedAs: (replay) => codec.sharedEncoding({ replay }),
-      reserve: (seq) => consumer.reserve(seq),
-      delivered: (seq) => consumer.delivered(seq),
+      reserve: (seq) => consumer?.reserve(seq) ?? null,
+      delivered: (seq) => consumer?.delivered(seq),
     });
     this.#subscriptions.set(subscriptionId, stream);
     this.#beginning = stream;

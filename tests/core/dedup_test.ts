@@ -46,7 +46,9 @@ Deno.test("a send that fails frees its key, and fails those who waited with it",
 
 Deno.test("keys are known again after a restart", async () => {
   const opened = openTestLog();
-  const [first] = await opened.log.append([newEvent(), keyed("k")]).promise().then(([, two]) => [two]);
+  const [first] = await opened.log.append([newEvent(), keyed("k")]).promise().then((
+    [, two],
+  ) => [two]);
   const { log } = opened.restarted();
   assertEquals((await log.append([keyed("k")]).promise())[0], { ...first!, duplicate: true });
 });

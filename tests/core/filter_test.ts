@@ -114,8 +114,10 @@ Deno.test("patterns agree with regular expressions made of them, on random topic
   const segment = () => random.pick(["a", "b", "ab", "c-1"]);
   for (let round = 0; round < 3000; round++) {
     const topic = Array.from({ length: random.between(1, 4) }, segment).join(".");
-    const parts = Array.from({ length: random.between(1, 4) }, () =>
-      random.oneIn(3) ? "*" : segment());
+    const parts = Array.from(
+      { length: random.between(1, 4) },
+      () => random.oneIn(3) ? "*" : segment(),
+    );
     const pattern = (random.oneIn(3) ? [...parts, ">"] : parts).join(".");
     const expression = pattern.replaceAll(".", "\\.").replaceAll("*", "[^.]+").replace(">", ".+");
     assertEquals(

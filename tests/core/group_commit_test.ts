@@ -76,7 +76,9 @@ Deno.test("of a commit that fails in part, what was stored is answered and the r
   const cursor = log.putCursor("c", CURSOR);
   assertEquals((await tickets[0]!.promise())[0]!.seq, 1);
   assertEquals((await tickets[1]!.promise())[0]!.seq, 2);
-  for (const ticket of tickets.slice(2)) await assertRejects(() => ticket.promise(), Error, "no disk");
+  for (const ticket of tickets.slice(2)) {
+    await assertRejects(() => ticket.promise(), Error, "no disk");
+  }
   await cursor.promise();
   assertEquals([log.head, await appendOne(log), await seekAll(log)], [2, 3, [1, 2, 3]]);
 });
@@ -102,8 +104,10 @@ Deno.test("several moves of one consumer are one write of the last", async () =>
 
 Deno.test("a commit takes at most 64 cursors", async () => {
   const { log, store } = openTestLog();
-  const moves = Array.from({ length: 150 }, (_, i) =>
-    log.putCursor(`c${i}`, { ...CURSOR, name: `c${i}` }));
+  const moves = Array.from(
+    { length: 150 },
+    (_, i) => log.putCursor(`c${i}`, { ...CURSOR, name: `c${i}` }),
+  );
   for (const move of moves) await move.promise();
   assertEquals(store.batches.map(({ cursors }) => cursors.length), [64, 64, 22]);
   assertEquals(store.cursors.length, 150);

@@ -68,7 +68,10 @@ Deno.test("a clock that steps back brings nothing back, and drops nothing too ea
   clock.step(100);
   assertEquals(await seqs(log), [2]);
   clock.step(-800);
-  assertEquals(await readAll(log, { limit: 50 }), { events: (await readAll(log)).events, gaps: [[1, 1]] });
+  assertEquals(await readAll(log, { limit: 50 }), {
+    events: (await readAll(log)).events,
+    gaps: [[1, 1]],
+  });
   assertEquals(await seqs(log), [2]);
   await appendOne(log);
   clock.step(1699);
@@ -150,7 +153,11 @@ Deno.test("buffer size 0: a live reader that falls behind memory is told what it
 Deno.test("buffer size 0 hides what was stored before, and shows it to nobody", async () => {
   const { log, store, clock } = openTestLog();
   await appendEach(log, 3);
-  const { log: none } = openTestLog({ retention: { maxEvents: 0 }, store: store.reopened(), clock });
+  const { log: none } = openTestLog({
+    retention: { maxEvents: 0 },
+    store: store.reopened(),
+    clock,
+  });
   await appendOne(none);
   assertEquals(await readAll(none), { events: [], gaps: [[1, 4]] });
   const live = await none.seek(4, true);
@@ -199,7 +206,10 @@ async function compareWithModel(
       store.failNext(new Error("no disk"));
       await log.append([newEvent()]).promise().catch(() => {});
     } else {
-      const sizes = Array.from({ length: random.pick([1, 1, 1, 5]) }, () => random.between(210, 700));
+      const sizes = Array.from(
+        { length: random.pick([1, 1, 1, 5]) },
+        () => random.between(210, 700),
+      );
       const made = sizes.map((chars) =>
         newEvent({
           chars,

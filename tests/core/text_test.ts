@@ -7,9 +7,28 @@ import { Random } from "../support/random.ts";
 const encoder = new TextEncoder();
 
 Deno.test("utf8Length is what an encoder writes, at every border", () => {
-  const units = ["", "a", "\u007f", "\u0080", "\u07ff", "\u0800", "\ud7ff", "\ue000", "\uffff", "🚪"];
+  const units = [
+    "",
+    "a",
+    "\u007f",
+    "\u0080",
+    "\u07ff",
+    "\u0800",
+    "\ud7ff",
+    "\ue000",
+    "\uffff",
+    "🚪",
+  ];
   // Halves of a pair: an encoder writes a replacement character for each.
-  const halves = ["\ud800", "\udbff", "\udc00", "\udfff", "\ud800a", "\udc00\ud800", "\ud83d\ud83d\udeaa"];
+  const halves = [
+    "\ud800",
+    "\udbff",
+    "\udc00",
+    "\udfff",
+    "\ud800a",
+    "\udc00\ud800",
+    "\ud83d\ud83d\udeaa",
+  ];
   for (const text of [...units, ...halves, [...units, ...halves].join("")]) {
     assertEquals(utf8Length(text), encoder.encode(text).byteLength, JSON.stringify(text));
   }

@@ -33,7 +33,9 @@ Deno.test("the first outcome counts, and nobody is told twice", () => {
 Deno.test("a listener that is added while others are told is told as well", () => {
   const ticket = new Ticket<number>();
   let inner = 0;
-  ticket.whenSettled(() => ticket.whenSettled((outcome) => inner = outcome.ok ? outcome.value : -1));
+  ticket.whenSettled(() =>
+    ticket.whenSettled((outcome) => inner = outcome.ok ? outcome.value : -1)
+  );
   ticket.succeed(3);
   assertEquals(inner, 3);
 });

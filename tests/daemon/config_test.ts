@@ -2,7 +2,8 @@
 
 import { assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import { PosternError } from "../../src/core/errors.ts";
-import { defaultConfig, parseConfig } from "../../src/daemon/config.ts";
+import { defaultConfig, parseConfig, validateConfig } from "../../src/daemon/config.ts";
+import { DEFAULTS } from "../../src/daemon/config_defaults.ts";
 import { loadConfig, readOverrides } from "../../src/daemon/settings.ts";
 import { startProcess, TestDirectory } from "../support/process.ts";
 
@@ -89,6 +90,10 @@ Deno.test("a file with many faults is told in one short line", () => {
   assertEquals(message.includes("\n"), false);
 });
 
+Deno.test("a daemon without a configuration has the schema's defaults", () => {
+  assertEquals(DEFAULTS, defaultConfig());
+});
+
 Deno.test("the environment wins over the file", async () => {
   await using directory = new TestDirectory();
   const text = `{ "daemon": { "idle_timeout_ms": 5, "start_timeout_ms": 6 } }`;
@@ -99,7 +104,9 @@ Deno.test("the environment wins over the file", async () => {
     ["POSTERN_AUTO_START", "0"],
     ["POSTERN_TOKEN_FILE", directory.at("other-token")],
   ]);
-  const config = loadConfig(directory.path, Deno.uid(), readOverrides(env, directory.path));
+  const overrides = readOverrides(env, directory.path);
+  const options = { overrides, validate: validateConfig };
+  const config = await loadConfig(directory.path, Deno.uid(), options);
   assertEquals(config.daemon.idle_timeout_ms, -1);
   assertEquals(config.daemon.start_timeout_ms, 6);
   assertEquals(config.daemon.enabled, false);

@@ -114,7 +114,7 @@ export class MemoryStore implements LogStore {
     await this.#gate;
     const storedUnits = failure?.storedUnits ?? batch.units.length;
     const blocks = this.#blocksOf(batch, storedUnits);
-    if (batch.keepEvents) for (const block of blocks) this.#blocks.set(block.firstSeq, block);
+    if (batch.keepEvents) { for (const block of blocks) this.#blocks.set(block.firstSeq, block); }
     this.#head = blocks.at(-1)?.lastSeq ?? this.#head;
     const restStored = failure === undefined || storedUnits > 0;
     const merged = restStored ? this.#storeRest(batch) : [];

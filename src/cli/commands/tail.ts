@@ -29,11 +29,8 @@ export const command: Command = {
     const { values } = context;
     const since = values.integer("since", [0, Number.MAX_SAFE_INTEGER]);
     const wanted = { kinds: values.list("kind"), topics: values.list("topic") };
-    return withClient(
-      context,
-      (client) =>
-        follow(client.subscribe({ ...wanted, since, replay: since !== undefined }), context),
-    );
+    const reading = { ...wanted, consumer: null, since, replay: since !== undefined };
+    return withClient(context, (client) => follow(client.subscribe(reading), context));
   },
 };
 
