@@ -21,7 +21,7 @@ interface AxonTag {
   readonly version?: number;
 }
 
-/** The spec's own commands, by the operation they stand for. Any other command is an operation's name. */
+/** The AXON specification's own commands, by the operation they stand for. Any other command is an operation's name. */
 const COMMANDS: ReadonlyMap<string, string> = new Map([
   ["hello", "system.hello"],
   ["auth", "auth.login"],
@@ -34,16 +34,16 @@ const COMMANDS: ReadonlyMap<string, string> = new Map([
   ["subscribe", "event.subscribe"],
 ]);
 
-/** Commands of v1, where it is allowed (spec 3.1; `auth` is not listed as v2-only). */
+/** Commands of v1, where it is allowed (AXON 3.1; `auth` is not listed as v2-only). */
 const V1_COMMANDS: ReadonlySet<string> = new Set(["auth", "send", "peers", "status"]);
 
 /** Operations that any connection may ask for at any time, because they need no token either. */
 const ANY_TIME: ReadonlySet<string> = new Set(["auth.login", "system.ping", "system.status"]);
 
-/** What may be asked without a token: in v1 its commands, in v2 `status` (spec 2), and ping as everywhere. */
+/** What may be asked without a token: in v1 its commands, in v2 `status` (AXON 2), and ping as everywhere. */
 const OPEN_IN_V1: ReadonlySet<string> = new Set(["event.send", "peer.list", "system.status"]);
 
-/** Our codes in AXON's words (WIRE, Errors). */
+/** Our codes in AXON's words. */
 const ERRORS: Readonly<Record<ErrorCode, string>> = {
   parse_error: "invalid_command",
   invalid_request: "invalid_command",
@@ -233,7 +233,7 @@ export class AxonCodec implements Codec {
   }
 }
 
-/** The shapes that the spec gives its own commands, where they are not the operation's. */
+/** The shapes that the AXON specification gives its own commands, where they are not the operation's. */
 function asAxon(command: string, result: unknown, version: number | undefined): unknown {
   if (command === "hello") {
     return { ...result as object, version, daemon_max_version: IPC_VERSION };

@@ -1,5 +1,5 @@
 /**
- * Chooses the dialect of a connection by its first message (WIRE, "The first line chooses").
+ * Chooses the dialect of a connection by its first message.
  *
  * A new dialect is one codec and one line in the table; the rows apply in order.
  */

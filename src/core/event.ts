@@ -6,7 +6,7 @@
  * stands beside it.
  */
 
-/** The closed list of kinds: what sort of message it is (WIRE, AXON). */
+/** The closed list of kinds: what sort of message it is (docs/protocol/axon.md). */
 export const KINDS = [
   "hello",
   "ping",

@@ -28,7 +28,7 @@ export type Housekeeping = Pick<CommitBatch, "droppedBlocks" | "merges">;
 const COMMIT_CHARS = 512 * 1024;
 /** What a stored line has beyond its envelope, in characters. */
 const LINE_OVERHEAD = 48;
-/** Up to 16 cursors are nearly free in a commit, 100 cost more than half of it (SPEED.md). */
+/** Up to 16 cursors are nearly free in a commit, 100 cost more than half of it, measured. */
 const COMMIT_CURSORS = 64;
 
 const NO_DEDUP: DedupEntry[] = [];

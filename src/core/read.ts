@@ -21,7 +21,7 @@ export interface Stretch {
   readonly gap: Gap | null;
 }
 
-/** A reply stops before this many bytes, with at least one event (WIRE, Order). */
+/** A reply stops before this many bytes, with at least one event. */
 const MAX_STRETCH_BYTES = 1024 * 1024 - 4096;
 /** What a line has beyond its envelope, in bytes. */
 const LINE_OVERHEAD = 64;

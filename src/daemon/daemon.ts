@@ -248,7 +248,7 @@ export class Daemon implements AsyncDisposable {
   }
 }
 
-/** Sections that a reload takes over; any other change needs a restart (WIRE, Configuration). */
+/** Sections that a reload takes over; any other change needs a restart. */
 const RELOADABLE: ReadonlySet<string> = new Set(["limits", "records", "permissions", "log"]);
 
 function limitsOf(config: Config): ServerLimits {

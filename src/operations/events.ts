@@ -21,7 +21,7 @@ import {
   topic,
 } from "./params.ts";
 
-/** A batch is at most this large, as it is stored (WIRE, Operations). */
+/** A batch is at most this large, as it is stored. */
 const MAX_BATCH_BYTES = 512 * 1024;
 /** What a stored line has beyond its envelope, in bytes. */
 const LINE_OVERHEAD = 64;

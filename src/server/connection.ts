@@ -22,7 +22,7 @@ import { Outbox } from "./outbox.ts";
 import { ReplyQueue, type Slot } from "./reply_queue.ts";
 import type { ServerContext } from "./server.ts";
 
-/** Failed authentications after which a connection is closed (WIRE, Clients). */
+/** Failed authentications after which a connection is closed. */
 const MAX_LOGIN_FAILURES = 3;
 /** How long the first failed authentication is held back; each further one twice as long. */
 const LOGIN_DELAY_MS = 100;

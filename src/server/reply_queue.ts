@@ -1,5 +1,5 @@
 /**
- * Keeps replies in the order of their requests (WIRE, Order), whichever is ready first.
+ * Keeps replies in the order of their requests, whichever is ready first.
  *
  * Bounded by the connection, which asks `inFlight` before it takes another request.
  */
