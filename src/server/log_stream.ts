@@ -87,10 +87,10 @@ export class LogStream {
       if (position !== null && !this.#ended) this.#tell(position);
       this.pump();
     }, (error) => {
-      // The stream would have a silent hole otherwise; the connection shows that something is wrong.
+      // The stream would have a silent hole otherwise; the end of the connection shows that something is wrong.
       this.#options.diagnostics.error("cannot read the log for a subscription", { error });
-      this.#options.outbox.abandon();
       this.end();
+      this.#options.outbox.fail();
     });
   }
 
@@ -121,7 +121,8 @@ export class LogStream {
   #push(block: Block, { to, replay }: { to: number; replay: boolean }): void {
     const { outbox, sharedAs, shared, filter, delivered } = this.#options;
     const whole = this.#gap === null && this.#next === block.firstSeq && to === block.lastSeq;
-    const name = whole ? sharedAs(replay) : null;
+    // What may be told of a block with times to live changes with the time.
+    const name = whole && !block.expiring ? sharedAs(replay) : null;
     const make = () => this.#encode(block, { to, replay });
     const lines = name === null ? make() : shared.get(block, `${name} ${filter.key}`, make);
     this.#next = to + 1;

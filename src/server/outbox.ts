@@ -18,7 +18,7 @@ export interface OutboxOptions {
   readonly limitBytes: () => number;
   /** Called when a full outbox is so no longer. */
   readonly onRoom: () => void;
-  /** Called once when the other side is gone. */
+  /** Called once when the other side is gone, or the connection given up. */
   readonly onBroken: () => void;
 }
 
@@ -76,6 +76,12 @@ export class Outbox {
     return new Promise((resolve) => this.#idle.push(resolve));
   }
 
+  /** Gives the connection up, as when the other side is gone. */
+  fail(): void {
+    if (!this.#broken) this.#options.onBroken();
+    this.abandon();
+  }
+
   /** Throws away what is queued; nothing is written any more. */
   abandon(): void {
     this.#broken = true;
@@ -92,8 +98,7 @@ export class Outbox {
         for (const bytes of this.#joined(pieces)) await this.#writeAll(bytes);
       }
     } catch {
-      if (!this.#broken) this.#options.onBroken();
-      this.abandon();
+      this.fail();
     }
     this.#writing = false;
     this.#settleIdle();

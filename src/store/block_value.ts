@@ -53,7 +53,7 @@ export function encodeBlocks(
     text += `{"seq":${seq},"buffered_at_ms":${bufferedAtMs},"envelope":${envelope}}\n`;
   }
   const lines = encoder.encode(text);
-  const bytes = lines.byteLength + dedupBytes(dedup);
+  const bytes = lines.byteLength + dedupBytes(dedup) + expiryBytes(events);
   if (bytes <= BLOCK_BYTES) return [encoded(events, dedup, { lines, chunks: [] })];
   if (events.length > 1) {
     const half = events.length >> 1;
@@ -158,6 +158,13 @@ class StoredBlock implements Block {
 
 function dedupOf(value: BlockValue): DedupEntry[] {
   return (value.dedup ?? []).map(([key, seq, msgId]) => ({ key, seq, msgId }));
+}
+
+/** What times to live take beside the lines, at most. */
+function expiryBytes(events: readonly LogEvent[]): number {
+  let bytes = 0;
+  for (const { expiresAtMs } of events) if (expiresAtMs !== null) bytes += 32;
+  return bytes;
 }
 
 function dedupBytes(dedup: readonly DedupEntry[]): number {

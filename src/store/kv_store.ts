@@ -89,12 +89,14 @@ export async function openKvStore(options: StoreOptions): Promise<LogStore> {
 class KvStore implements LogStore {
   readonly #kv: Deno.Kv;
   readonly #hint: HeadHint;
+  readonly #log: Log;
   readonly state: StoreState;
 
-  constructor(kv: Deno.Kv, state: StoreState, { hint }: StoreOptions) {
+  constructor(kv: Deno.Kv, state: StoreState, { hint, log }: StoreOptions) {
     this.#kv = kv;
     this.state = state;
     this.#hint = hint;
+    this.#log = log;
     hint.write({ epoch: state.epoch, head: state.head });
   }
 
@@ -102,10 +104,11 @@ class KvStore implements LogStore {
     const parcels = packUnits(batch.units);
     const merged = batch.merges.map((run) => mergeBlocks(run));
     const [first = EMPTY_PARCEL, ...others] = parcels;
+    // Merges and cursors are in the first bite, which decides whether all of it counts as stored.
     const rest = inBites([
+      ...merged.flatMap(mergeMutations),
       ...cursorMutations(batch),
       ...dropMutations(batch),
-      ...merged.flatMap(mergeMutations),
     ]);
     const blocks: Block[] = [];
     let storedUnits = 0;
@@ -166,7 +169,16 @@ class KvStore implements LogStore {
       if (chunks.length > 0) await this.#forgetChunks(parcel);
       throw error;
     }
-    if (parcel.head > 0) this.#hint.write({ epoch: this.state.epoch, head: parcel.head });
+    if (parcel.head > 0) this.#noteHead(parcel.head);
+  }
+
+  /** What is stored stays stored, whether or not the hint beside it can be written. */
+  #noteHead(head: number): void {
+    try {
+      this.#hint.write({ epoch: this.state.epoch, head });
+    } catch (error) {
+      this.#log.warn("cannot note the head of the log beside the store", { error });
+    }
   }
 
   async #atomic(mutations: readonly Mutate[]): Promise<void> {
@@ -215,7 +227,7 @@ async function readState(kv: Deno.Kv, { hint, log, newEpoch }: StoreOptions): Pr
   const lastSeq = Math.max(storedHead, blocks.at(-1)?.lastSeq ?? 0);
   const hinted = hint.read();
   const wentBack = hinted !== null && hinted.head > 0 &&
-    (meta === null || (hinted.epoch === meta.epoch && hinted.head > lastSeq));
+    (meta === null || hinted.head > lastSeq);
   const head = wentBack ? Math.max(lastSeq, hinted.head) : lastSeq;
   const epoch = meta === null || wentBack ? newEpoch() : meta.epoch;
   if (wentBack) {

@@ -196,7 +196,10 @@ Deno.test("a hello counts only once it is answered", () => {
   const codec = axon();
   const { tag } = only(codec.decode({ cmd: "hello", version: 2 }));
   codec.encodeError(tag, new PosternError("invalid_params", "no"));
-  assertEquals((only(codec.decode({ cmd: "inbox", req_id: "i" })) as { refusal: PosternError }).refusal.code, "hello_required");
+  assertEquals(
+    (only(codec.decode({ cmd: "inbox", req_id: "i" })) as { refusal: PosternError }).refusal.code,
+    "hello_required",
+  );
 });
 
 Deno.test("each reply carries the req_id of its own request, whatever is in it", () => {
@@ -204,7 +207,11 @@ Deno.test("each reply carries the req_id of its own request, whatever is in it",
   const ids = ["1", "", 'a"\\\n', "é🚪", "\u0000", "x".repeat(10_000)];
   const tags = ids.map((req_id) => only(codec.decode({ cmd: "status", req_id })).tag);
   for (const [i, tag] of tags.entries()) {
-    assertEquals(JSON.parse(codec.encodeResult(tag, { a: 1 })!), { ok: true, req_id: ids[i], a: 1 });
+    assertEquals(JSON.parse(codec.encodeResult(tag, { a: 1 })!), {
+      ok: true,
+      req_id: ids[i],
+      a: 1,
+    });
     const error = codec.encodeError(tag, new PosternError("not_found", "no"));
     assertEquals(JSON.parse(error!).req_id, ids[i]);
   }
@@ -212,7 +219,10 @@ Deno.test("each reply carries the req_id of its own request, whatever is in it",
 
 Deno.test("a refused command still has its req_id in the error", () => {
   const codec = axon();
-  const decoded = only(codec.decode({ cmd: "inbox", req_id: "x" })) as { tag: unknown; refusal: PosternError };
+  const decoded = only(codec.decode({ cmd: "inbox", req_id: "x" })) as {
+    tag: unknown;
+    refusal: PosternError;
+  };
   assertEquals(
     JSON.parse(codec.encodeError(decoded.tag, decoded.refusal)!),
     { ok: false, req_id: "x", error: "hello_required", message: decoded.refusal.message },
@@ -228,7 +238,11 @@ Deno.test("replies of the spec's own commands have the spec's own shapes", () =>
     auth: "accepted",
   });
   assertEquals(
-    parse({ cmd: "subscribe", req_id: "s" }, { subscription_id: "s1", replayed: 3, replay_to_seq: 7 }),
+    parse({ cmd: "subscribe", req_id: "s" }, {
+      subscription_id: "s1",
+      replayed: 3,
+      replay_to_seq: 7,
+    }),
     { ok: true, req_id: "s", subscribed: true, replayed: 3, replay_to_seq: 7 },
   );
   assertEquals(
@@ -245,18 +259,24 @@ Deno.test("a result that is no object comes as result, and undefined fields not 
   for (const result of [[1, 2], "x", 5, null, true]) {
     assertEquals(JSON.parse(reply(codec, request, result)), { ok: true, req_id: "r", result });
   }
-  assertEquals(reply(codec, request, { a: undefined, b: null }), '{"ok":true,"req_id":"r","b":null}');
+  assertEquals(
+    reply(codec, request, { a: undefined, b: null }),
+    '{"ok":true,"req_id":"r","b":null}',
+  );
   assertEquals(reply(codec, request, {}), '{"ok":true,"req_id":"r"}');
 });
 
 Deno.test("text that is JSON already goes into a reply to the letter", () => {
   const codec = version2();
   const text = '[{"n":12345678901234567890,"x":1.0}]';
-  const line = reply(codec, { cmd: "inbox", req_id: "i" }, { messages: new JsonText(text), more: false });
+  const line = reply(codec, { cmd: "inbox", req_id: "i" }, {
+    messages: new JsonText(text),
+    more: false,
+  });
   assertEquals(line, `{"ok":true,"req_id":"i","messages":${text},"more":false}`);
 });
 
-/** AXON's words for our codes, as WIRE's table has them; whatever is not here is the same in both. */
+/** AXON's words for our codes, as docs/protocol/axon.md has them; whatever is not here is the same in both. */
 const OTHER_WORDS: Partial<Record<ErrorCode, string>> = {
   parse_error: "invalid_command",
   invalid_request: "invalid_command",
@@ -358,7 +378,18 @@ Deno.test("a first message with cmd of its own chooses AXON, nothing else does",
     assert(isAxon(parseMessage(line)), line);
     assertEquals(chooseDialect(parseMessage(line), { allowV1: true })?.dialect, "axon");
   }
-  for (const line of ["[]", '["cmd"]', "1", '"cmd"', "null", "{}", '{"CMD":1}', '{"__proto__":{"cmd":1}}']) {
+  for (
+    const line of [
+      "[]",
+      '["cmd"]',
+      "1",
+      '"cmd"',
+      "null",
+      "{}",
+      '{"CMD":1}',
+      '{"__proto__":{"cmd":1}}',
+    ]
+  ) {
     assertEquals(chooseDialect(parseMessage(line), { allowV1: true }), null, line);
   }
 });

@@ -125,6 +125,18 @@ Deno.test("after a crash nothing beyond the head counts as delivered", async () 
   assertThrows(() => again.ack(21), PosternError, "21");
 });
 
+Deno.test("after a stop in order an ack is accepted of what was delivered, and of nothing more", async () => {
+  const opened = await open(20);
+  const one = opened.consumers.open("a");
+  await one.reserve(5)?.promise();
+  one.delivered(5);
+  await opened.consumers.settle();
+  const again = crashed(opened).consumers.find("a")!;
+  assertEquals(again.deliveredSeq, 5);
+  assertThrows(() => again.ack(6), PosternError, "6");
+  assertEquals(await again.ack(5).promise(), 5);
+});
+
 Deno.test("an ack is answered once the cursor is on disk", async () => {
   const opened = await open(9);
   const one = opened.consumers.open("a");

@@ -130,3 +130,20 @@ Deno.test("events that go in while a reader reads are for its next stretch", asy
   assertEquals((await reading).events.map(({ seq }) => seq), [1, 2, 3]);
   assertEquals((await readAll(log)).events.length, 6);
 });
+
+Deno.test("a stretch ends at the head that there was, though a merged block reaches beyond it", async () => {
+  const { log, store } = openTestLog({ memoryBytes: 30_000 });
+  await appendOne(log, newEvent({ chars: 19_000 }));
+  for (let i = 0; i < 60; i++) await appendOne(log, newEvent({ chars: 200 }));
+  await log.drain();
+  const release = store.holdLoads();
+  const begun = store.loadBegins();
+  const reading = readStretch(log, { after: 0, filter: ALL_EVENTS, limit: 500 });
+  await begun;
+  for (let i = 0; i < 10; i++) await appendOne(log, newEvent({ chars: 200 }));
+  await log.drain();
+  assertEquals(store.blocks.length < 20, true, "they were merged");
+  release();
+  assertEquals((await reading).events.map(({ seq }) => seq), range(1, 61));
+  assertEquals((await readAll(log)).events.length, 71);
+});

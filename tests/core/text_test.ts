@@ -26,6 +26,7 @@ Deno.test("utf8Length is what an encoder writes, at every border", () => {
     "\udc00",
     "\udfff",
     "\ud800a",
+    "\ud800\ue000",
     "\udc00\ud800",
     "\ud83d\ud83d\udeaa",
   ];

@@ -5,7 +5,15 @@ import type { LogEvent } from "../../src/core/event.ts";
 import type { LogStore, Unit } from "../../src/core/ports.ts";
 import { newEvent } from "../support/new_event.ts";
 import { Random } from "../support/random.ts";
-import { batchOf, blocksOf, eventsOf, plain, StorePlace, unitOf, unitsOf } from "../support/test_store.ts";
+import {
+  batchOf,
+  blocksOf,
+  eventsOf,
+  plain,
+  StorePlace,
+  unitOf,
+  unitsOf,
+} from "../support/test_store.ts";
 
 const KIB = 1024;
 
@@ -55,7 +63,9 @@ Deno.test("a block is described the same when it is made, when it is found and w
   const made = [newEvent(), newEvent({ dedupKey: "k", ttlMs: 7 }), newEvent({ chars: 100 * KIB })];
   const { blocks } = await (await place.open()).commit(batchOf(unitsOf(1, made)));
   const store = await place.open();
-  const described = blocks.map(({ firstSeq, lastSeq, firstMs, lastMs, bytes, chunks, expiring }) => (
+  const described = blocks.map((
+    { firstSeq, lastSeq, firstMs, lastMs, bytes, chunks, expiring },
+  ) => (
     { firstSeq, lastSeq, firstMs, lastMs, bytes, chunks, expiring }
   ));
   assertEquals(store.state.blocks.map((info) => ({ ...info })), described);
@@ -78,8 +88,10 @@ for (const chars of [59 * KIB, 61_300, 61_400, 61_500, 64 * KIB, 65 * KIB, 120 *
 Deno.test("events of all sizes in one commit come back in their order", async () => {
   await using place = new StorePlace();
   const random = new Random(5);
-  const made = Array.from({ length: 60 }, () =>
-    filled(random.pick(["x", "é", "€🚪"]), random.pick([1, 300, 9000, 61_000, 90_000])));
+  const made = Array.from(
+    { length: 60 },
+    () => filled(random.pick(["x", "é", "€🚪"]), random.pick([1, 300, 9000, 61_000, 90_000])),
+  );
   const units = unitsOf(1, made);
   assertEquals(await readBack(place, units), eventsIn(units));
 });
@@ -161,6 +173,14 @@ Deno.test("of a batch that cannot be stored nothing is, what came before it is, 
   assert(rest.length <= 12 && place.logged.length === 0);
 });
 
+Deno.test("a commit that is more than one atomic operation takes goes in as several", async () => {
+  await using place = new StorePlace();
+  const made = Array.from({ length: 40 }, () => newEvent({ chars: 58 * KIB }));
+  const units = unitsOf(1, made);
+  assertEquals(await readBack(place, units), eventsIn(units));
+  assert(await versionsOf(place) > 1);
+});
+
 Deno.test("cursors, removals and drops go in with the first of the events", async () => {
   await using place = new StorePlace();
   const store = await place.open();
@@ -201,7 +221,21 @@ Deno.test("merged blocks are one block with the same events, keys and times to l
   assertEquals([restStored, merged.length, plain(merged[0]!.events)], [true, 1, before]);
   const again = await place.open();
   assertEquals([again.state.blocks.length, await eventsOf(again)], [1, before]);
-  assertEquals(again.state.dedup.map(({ seq }) => seq), [3, 6, 9, 12, 15, 18, 21, 24, 27, 30, 33, 36, 39]);
+  assertEquals(again.state.dedup.map(({ seq }) => seq), [
+    3,
+    6,
+    9,
+    12,
+    15,
+    18,
+    21,
+    24,
+    27,
+    30,
+    33,
+    36,
+    39,
+  ]);
   assertEquals([again.state.blocks[0]!.firstMs, again.state.blocks[0]!.lastMs], [1, 40]);
 });
 

@@ -21,7 +21,7 @@ export function newEvent(parts: EventParts = {}): NewEvent {
   const front = `{"v":1,"id":"${msgId}","from":"me","to":"me","ts":1,"kind":"${kind}","ref":null,` +
     (topic === null ? `"payload":` : `"topic":"${topic}","payload":`);
   const payload = parts.chars === undefined
-    ? JSON.stringify(parts.payload ?? made)
+    ? JSON.stringify("payload" in parts ? parts.payload : made)
     : `"${"x".repeat(Math.max(0, parts.chars - front.length - 3))}"`;
   return { msgId, kind, topic, envelope: `${front}${payload}}`, ttlMs, dedupKey };
 }

@@ -1,0 +1,80 @@
+/** What real handlers answer is what their result schemas say, no field more and none less. */
+
+import { assertEquals } from "@std/assert";
+import { OPERATIONS } from "../../src/operations/registry.ts";
+import { startTestDaemon, type TestDaemon } from "../support/in_process.ts";
+import type { Line, RawClient } from "../support/raw_client.ts";
+
+interface Case {
+  readonly params?: Record<string, unknown>;
+  /** Of the reply what AXON adds to its own commands, which is no part of the result. */
+  readonly added?: readonly string[];
+}
+
+const EVENT = { kind: "notify", payload: { a: [1, "é"] } };
+
+/** For each operation the ways in which its result can look. */
+const CASES: Readonly<Record<string, readonly ((daemon: TestDaemon, id: string) => Case)[]>> = {
+  "system.hello": [() => ({ params: { version: 2 }, added: ["daemon_max_version"] })],
+  "system.ping": [() => ({})],
+  "system.status": [() => ({})],
+  "system.whoami": [() => ({})],
+  "system.operations": [() => ({})],
+  "auth.login": [(daemon) => ({ params: { token: daemon.token } })],
+  "event.send": [
+    () => ({ params: EVENT }),
+    () => ({ params: { ...EVENT, topic: "a.b", dedup_key: "k", ttl_secs: 5, ref: "r" } }),
+    () => ({ params: { ...EVENT, dedup_key: "k" } }),
+    () => ({ params: { events: [EVENT, { ...EVENT, dedup_key: "k" }] } }),
+  ],
+  "event.inbox": [
+    () => ({}),
+    () => ({ params: { consumer: "nobody", topics: ["no.such"] } }),
+  ],
+  "event.ack": [() => ({ params: { up_to_seq: 1 } })],
+  "event.read": [
+    () => ({ params: { after: 1, limit: 2 } }),
+    () => ({ params: { kinds: ["query"] } }),
+  ],
+  "event.subscribe": [() => ({ params: { replay: false } })],
+  "event.unsubscribe": [(_daemon, id) => ({ params: { subscription_id: id } })],
+  "consumer.list": [() => ({})],
+  "consumer.remove": [() => ({ params: { consumer: "default" } })],
+  "peer.list": [() => ({})],
+  "system.shutdown": [() => ({})],
+};
+
+Deno.test("every operation has a case here", () => {
+  assertEquals(Object.keys(CASES).sort(), OPERATIONS.map(({ name }) => name).sort());
+});
+
+Deno.test("what handlers answer is what their result schemas say", async () => {
+  await using daemon = await startTestDaemon({ config: { ipc: { buffer_size: 5 } } });
+  await daemon.fill(8);
+  const client = await daemon.v2("reader");
+  let subscription = "";
+  for (const [name, cases] of Object.entries(CASES)) {
+    for (const [i, make] of cases.entries()) {
+      const reply = await expectResult(client, name, make(daemon, subscription));
+      if (name === "event.subscribe") subscription = reply.subscription_id;
+      if (name === "event.inbox" && i === 0) assertEquals(Object.keys(reply).includes("gap"), true);
+    }
+  }
+});
+
+async function expectResult(
+  client: RawClient,
+  name: string,
+  { params = {}, added = [] }: Case,
+): Promise<Line> {
+  const { ok, req_id: _, ...result } = await client.ask({ cmd: name, ...params });
+  assertEquals(ok, true, `${name} ${JSON.stringify(result)}`);
+  for (const field of added) delete result[field];
+  // AXON puts the version that was negotiated where the daemon's own stood.
+  if (name === "system.hello") result.version = String(result.version);
+  const { result: schema } = OPERATIONS.find((operation) => operation.name === name)!;
+  const parsed = schema.safeParse(result);
+  assertEquals(parsed.error?.issues, undefined, name);
+  assertEquals(parsed.data, result, `${name} has exactly the fields of its schema`);
+  return result;
+}

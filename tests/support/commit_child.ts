@@ -1,0 +1,32 @@
+/**
+ * A process that commits to a store until somebody kills it, and says after each commit what is in.
+ *
+ * `deno run tests/support/commit_child.ts <database>`; a line is the highest seq of a finished commit.
+ */
+
+import { openKvStore } from "../../src/store/kv_store.ts";
+import type { Unit } from "../../src/core/ports.ts";
+import { committedEvent } from "./committed_event.ts";
+import { batchOf, unitOf } from "./test_store.ts";
+
+const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
+
+const store = await openKvStore({
+  path: Deno.args[0]!,
+  hint: { read: () => null, write() {}, close() {} },
+  log: SILENT,
+  newEpoch: () => "the epoch",
+});
+const encoder = new TextEncoder();
+let head = store.state.head;
+for (let round = head;; round++) {
+  const units: Unit[] = [];
+  for (let i = 0; i < 1 + round % 20; i++) {
+    const events = Array.from({ length: 1 + (i % 4 === 3 ? 5 : 0) }, () => committedEvent(++head));
+    units.push(unitOf(head - events.length + 1, events));
+  }
+  const cursor = { name: "c", ackedSeq: head, deliveredBound: head, lastSeenMs: 1 };
+  const { failure } = await store.commit(batchOf(units, { cursors: [cursor] }));
+  if (failure !== undefined) throw failure;
+  Deno.stdout.writeSync(encoder.encode(`${head}\n`));
+}
