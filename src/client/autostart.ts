@@ -35,6 +35,9 @@ export class StartError extends Error {
   override readonly name = "StartError";
 }
 
+/** A daemon that answers and has no discovery file: somebody has removed it. */
+const NOT_SAID: StartOutcome = { started: false, pid: null, version: null };
+
 const START_TIMEOUT_MS = 30_000;
 const PROBE_TIMEOUT_MS = 2_000;
 
@@ -48,7 +51,7 @@ export async function startDaemonProcess(options: StartOptions): Promise<StartOu
   const { directory, timeoutMs = START_TIMEOUT_MS } = options;
   const deadline = performance.now() + timeoutMs;
   const state = await probe(directory, Math.min(PROBE_TIMEOUT_MS, timeoutMs));
-  if (state === "answers") return outcome(directory, false);
+  if (state === "answers") return outcome(directory, null) ?? NOT_SAID;
   const log = new LogTail(directory);
   makeParent(directory);
   const child = state === "absent" ? spawnDaemon(directory) : null;
@@ -59,11 +62,11 @@ export async function startDaemonProcess(options: StartOptions): Promise<StartOu
         child !== null && !child.hasEnded ? child.ended : pause(wait),
       ]);
       const ended = child?.hasEnded === true;
-      if (await probe(directory, PROBE_TIMEOUT_MS) === "answers") {
-        return outcome(directory, child !== null && !ended);
-      }
+      const answers = await probe(directory, PROBE_TIMEOUT_MS) === "answers";
+      const running = answers ? outcome(directory, child?.pid ?? null) : null;
+      if (running !== null) return running;
       // The loser of two starters has ended, and the winner, who holds the lock, is on its way.
-      if (ended && isUnlocked(directory)) {
+      if (ended && !answers && isUnlocked(directory)) {
         throw new StartError(`the daemon ended at its start${log.told(child.said)}`);
       }
       if (performance.now() > deadline) {
@@ -113,9 +116,18 @@ async function probe(
   }
 }
 
-function outcome(directory: string, started: boolean): StartOutcome {
+/**
+ * Which daemon answers, and whether it is the one that was started here; another starter's may have been
+ * first. `null` as long as it has not written who it is, which it does right after it listens.
+ */
+function outcome(directory: string, ownPid: number | null): StartOutcome | null {
   const found = readDiscovery(directory);
-  return { started, pid: found?.pid ?? null, version: found?.version ?? null };
+  if (found === null) return null;
+  return {
+    started: ownPid !== null && found.pid === ownPid,
+    pid: found.pid,
+    version: found.version,
+  };
 }
 
 /** The daemon makes its directory itself, and may not make what it lies in. */

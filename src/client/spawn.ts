@@ -133,6 +133,7 @@ function currentRuntime(): Runtime {
 
 /** A daemon's process as its starter sees it. */
 export interface Child {
+  readonly pid: number;
   readonly ended: Promise<unknown>;
   readonly hasEnded: boolean;
   /** What it has written to stderr so far, in part. */
@@ -171,6 +172,7 @@ export function spawnDaemon(directory: string): Child {
   })().catch(() => {});
   const ended = child.status.then(() => drained).then(() => hasEnded = true);
   return {
+    pid: child.pid,
     ended,
     get hasEnded() {
       return hasEnded;

@@ -79,9 +79,9 @@ export class BlockIndex {
     return this.#entries[this.#search(seq)];
   }
 
-  /** The block behind the given one. */
-  after(info: BlockInfo): { readonly info: BlockInfo; readonly block: Block | null } | undefined {
-    return this.find(info.lastSeq + 1);
+  /** Blocks in memory for which no merge was tried yet. */
+  get unmerged(): number {
+    return this.#entries.length - Math.max(this.#search(this.#mergeFrom), this.#inMemory);
   }
 
   /** A run of small blocks in memory that is worth rewriting as one, or `null`. */

@@ -154,6 +154,20 @@ export class Consumers {
   }
 
   /**
+   * Moves a consumer's cursor. A name to which nothing was delivered can acknowledge nothing, and an attempt
+   * makes no consumer of it.
+   *
+   * @returns The place after it, once it is on disk.
+   * @throws PosternError `ack_out_of_range`
+   */
+  ack(name: string, seq: number): Ticket<number> {
+    const state = { name, ackedSeq: 0, deliveredBound: 0, lastSeenMs: 0 };
+    const consumer = this.#byName.get(name) ??
+      new Consumer(state, { log: this.#log, clock: this.#clock });
+    return consumer.ack(seq);
+  }
+
+  /**
    * The consumer of that name, new if need be.
    *
    * @throws PosternError `too_many`

@@ -5,7 +5,7 @@
  * once its commit is on disk and not before; readers never see an event that retention has dropped, and
  * learn of it as a gap. Retention trims from the front by count, bytes and age, to the event exactly.
  *
- * Memory: the newest blocks, up to `memoryBytes`, and up to `COLD_BLOCKS` blocks read back from the store.
+ * Memory: the newest blocks, up to `memoryBytes`, and up to `COLD_BYTES` of blocks read back from the store.
  */
 
 import { BlockIndex } from "./block_index.ts";
@@ -39,10 +39,12 @@ export interface LogOptions {
 }
 
 const DEFAULT_MEMORY_BYTES = 8 * 1024 * 1024;
-/** Blocks read back from the store that stay at hand, so that several readers share one read. */
-const COLD_BLOCKS = 64;
+/** Bytes of blocks read back from the store that stay at hand, so that several readers share one read. */
+const COLD_BYTES = 4 * 1024 * 1024;
 /** Dropped blocks that one commit deletes; a commit takes 1,000 mutations. */
 const DROPS_PER_COMMIT = 256;
+/** Small blocks that may gather while the log is never idle; then they are merged all the same. */
+const UNMERGED_BLOCKS = 1024;
 /** Blocks to read back at once. */
 const READ_AHEAD = 16;
 
@@ -54,6 +56,7 @@ export class EventLog {
   readonly #index: BlockIndex;
   readonly #commits: GroupCommit;
   readonly #cold = new Map<number, Block>();
+  #coldBytes = 0;
   readonly #loading = new Map<number, Promise<Block | null>>();
   readonly #dedup: DedupKeys;
   #dropped: BlockInfo[] = [];
@@ -274,9 +277,18 @@ export class EventLog {
   }
 
   #keepCold(block: Block): void {
-    this.#cold.delete(block.firstSeq);
+    this.#forgetCold(block.firstSeq);
     this.#cold.set(block.firstSeq, block);
-    if (this.#cold.size > COLD_BLOCKS) this.#cold.delete(this.#cold.keys().next().value!);
+    this.#coldBytes += block.bytes;
+    for (const oldest of this.#cold.keys()) {
+      if (this.#cold.size === 1 || this.#coldBytes <= COLD_BYTES) return;
+      this.#forgetCold(oldest);
+    }
+  }
+
+  #forgetCold(firstSeq: number): void {
+    this.#coldBytes -= this.#cold.get(firstSeq)?.bytes ?? 0;
+    this.#cold.delete(firstSeq);
   }
 
   #dropWholeBlocks(): void {
@@ -335,7 +347,8 @@ export class EventLog {
    * a commit is an fsync. After a failure it waits for the next success, so as not to spin.
    */
   #housekeeping(idle: boolean): Housekeeping | null {
-    const run = idle && this.#keeps && this.#healthy ? this.#index.mergeableRun() : null;
+    const mayMerge = idle || this.#index.unmerged >= UNMERGED_BLOCKS;
+    const run = mayMerge && this.#keeps && this.#healthy ? this.#index.mergeableRun() : null;
     if (idle && run === null && !(this.#tidying && this.#dropped.length > 0)) return null;
     this.#tidying = false;
     const droppedBlocks = this.#dropped.splice(0, DROPS_PER_COMMIT);

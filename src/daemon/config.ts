@@ -65,7 +65,7 @@ const rate = z.strictObject({
 });
 
 const limits = z.strictObject({
-  max_line_bytes: whole(1024, 1_073_741_824).default(DEFAULTS.limits.max_line_bytes),
+  max_line_bytes: whole(1024, 67_108_864).default(DEFAULTS.limits.max_line_bytes),
   max_connections: whole(1, 1_000_000).default(DEFAULTS.limits.max_connections),
   max_in_flight: whole(1, 1_000_000).default(DEFAULTS.limits.max_in_flight),
   max_subscriptions: whole(1, 100_000).default(DEFAULTS.limits.max_subscriptions),

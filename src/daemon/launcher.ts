@@ -62,7 +62,7 @@ export async function launch(options: LaunchOptions): Promise<number> {
     prepareDirectory(directory, uid);
     Deno.umask(UMASK);
     log = new LaunchLog(directory, uid);
-    lock = takeLock(directory, uid);
+    lock = await takeLock(directory, uid);
     const prepared = await prepare(options, { uid, log, say });
     const supervisor = new Supervisor({ ...prepared, log, say });
     return await supervisor.run();

@@ -15,6 +15,10 @@ export interface Lock {
   release(): void;
 }
 
+/** Whoever only looks whether a daemon runs holds the lock for a moment; that is no daemon. */
+const TRIES = 5;
+const PAUSE_MS = 20;
+
 /**
  * Takes the directory's lock.
  *
@@ -23,9 +27,12 @@ export interface Lock {
  * @returns The lock.
  * @throws {PosternError} `conflict`, naming who seems to hold it; `permission_denied` for a foreign file.
  */
-export function takeLock(directory: string, uid: number | null): Lock {
+export async function takeLock(directory: string, uid: number | null): Promise<Lock> {
   const file = openOwnFile(join(directory, "daemon.lock"), { uid });
-  if (file.tryLockSync(true)) return { release: () => file.close() };
+  for (let tries = 1; tries <= TRIES; tries++) {
+    if (file.tryLockSync(true)) return { release: () => file.close() };
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+  }
   file.close();
   throw new PosternError(
     "conflict",

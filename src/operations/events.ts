@@ -122,7 +122,7 @@ function sendBatch(to: string, sent: readonly Message[], context: Context): Tick
     );
   }
   const events = sent.map((one) => newEvent(to, one, context));
-  const bytes = events.reduce((sum, { envelope }) => sum + utf8Length(envelope) + LINE_OVERHEAD, 0);
+  const bytes = events.reduce((sum, event) => sum + storedBytes(event), 0);
   if (bytes > MAX_BATCH_BYTES) {
     throw new PosternError(
       "too_large",
@@ -135,6 +135,11 @@ function sendBatch(to: string, sent: readonly Message[], context: Context): Tick
     const all = appended.map(acceptedAs);
     return { ...all.at(-1)!, events: all };
   });
+}
+
+function storedBytes({ envelope, dedupKey }: NewEvent): number {
+  const keyBytes = dedupKey === null ? 0 : utf8Length(dedupKey) + LINE_OVERHEAD;
+  return utf8Length(envelope) + LINE_OVERHEAD + keyBytes;
 }
 
 function acceptedAs({ msgId, seq, duplicate }: Appended): Accepted {
@@ -224,7 +229,7 @@ export const EVENT_ACK = defineOperation({
   params: z.object({ consumer: consumerName.optional(), up_to_seq: seq }),
   result: z.object({ acked_seq: seq }),
   handle({ consumer, up_to_seq }, { services, caller }) {
-    const acked = services.consumers.open(consumer ?? caller.consumer).ack(up_to_seq);
+    const acked = services.consumers.ack(consumer ?? caller.consumer, up_to_seq);
     return acked.map((acked_seq) => ({ acked_seq }));
   },
 });

@@ -101,19 +101,19 @@ class KvStore implements LogStore {
   }
 
   async commit(batch: CommitBatch): Promise<CommitOutcome> {
-    const parcels = packUnits(batch.units);
-    const merged = batch.merges.map((run) => mergeBlocks(run));
-    const [first = EMPTY_PARCEL, ...others] = parcels;
-    // Merges and cursors are in the first bite, which decides whether all of it counts as stored.
-    const rest = inBites([
-      ...merged.flatMap(mergeMutations),
-      ...cursorMutations(batch),
-      ...dropMutations(batch),
-    ]);
     const blocks: Block[] = [];
+    let merges: Merge[] = [];
     let storedUnits = 0;
     let restStored = false;
     try {
+      merges = batch.merges.map((run) => mergeBlocks(run));
+      const [first = EMPTY_PARCEL, ...others] = packUnits(batch.units);
+      // Merges and cursors are in the first bite, which decides whether all of it counts as stored.
+      const rest = inBites([
+        ...merges.flatMap(mergeMutations),
+        ...cursorMutations(batch),
+        ...dropMutations(batch),
+      ]);
       for (const bite of rest.slice(1)) await this.#atomic(bite);
       for (const parcel of [first, ...others]) {
         const also = parcel === first ? rest[0] ?? [] : [];
@@ -122,15 +122,10 @@ class KvStore implements LogStore {
         storedUnits += parcel.units;
         blocks.push(...parcel.blocks.map(({ block }) => block));
       }
-      return { storedUnits, blocks, restStored, merged: merged.map(({ whole }) => whole.block) };
+      return { storedUnits, blocks, restStored, merged: wholes(merges) };
     } catch (error) {
-      return {
-        storedUnits,
-        blocks,
-        restStored,
-        merged: restStored ? merged.map(({ whole }) => whole.block) : [],
-        failure: refusal(error),
-      };
+      const merged = restStored ? wholes(merges) : [];
+      return { storedUnits, blocks, restStored, merged, failure: refusal(error) };
     }
   }
 
@@ -145,6 +140,8 @@ class KvStore implements LogStore {
       const lines = value.chunks === undefined
         ? value.lines
         : await this.#chunks(seq, value.chunks);
+      // Retention has taken it between the one read and the other; so has it all before it.
+      if (lines === null) break;
       blocks.push(decodeBlock(seq, value, lines));
     }
     return blocks[0]?.firstSeq === first.firstSeq ? blocks : [];
@@ -193,12 +190,16 @@ class KvStore implements LogStore {
     for (const bite of inBites(removals)) await this.#atomic(bite).catch(() => {});
   }
 
-  async #chunks(seq: number, count: number): Promise<Uint8Array> {
+  /** @returns `null` when one is no longer there. */
+  async #chunks(seq: number, count: number): Promise<Uint8Array | null> {
     const keys = Array.from({ length: count }, (_, i) => ["chunk", seq, i]);
     const pieces: Uint8Array[] = [];
     for (let at = 0; at < count; at += KEYS_PER_GET) {
       const entries = await this.#kv.getMany<Uint8Array[]>(keys.slice(at, at + KEYS_PER_GET));
-      for (const { value } of entries) pieces.push(value ?? new Uint8Array());
+      for (const { value } of entries) {
+        if (value === null) return null;
+        pieces.push(value);
+      }
     }
     const lines = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.byteLength, 0));
     let at = 0;
@@ -240,7 +241,7 @@ async function readState(kv: Deno.Kv, { hint, log, newEpoch }: StoreOptions): Pr
   if (epoch !== meta?.epoch) {
     await kv.atomic().set(["meta"], { format: FORMAT, epoch }).set(["head"], head).commit();
   }
-  await sweepChunks(kv, lastSeq, log);
+  await sweepChunks(kv, blocks, log);
   return { epoch, head, blocks, cursors, dedup };
 }
 
@@ -279,20 +280,25 @@ async function readCursors(kv: Deno.Kv): Promise<CursorState[]> {
   return cursors;
 }
 
-/** Removes the chunks of an event whose block was never written: a crash came between. */
-async function sweepChunks(kv: Deno.Kv, lastSeq: number, log: Log): Promise<void> {
+/** Removes chunks that no block names: a crash came between them and their block, or its removal. */
+async function sweepChunks(kv: Deno.Kv, blocks: readonly BlockInfo[], log: Log): Promise<void> {
+  const named = new Set(blocks.flatMap(({ firstSeq, chunks }) => chunks > 0 ? [firstSeq] : []));
   let swept = 0;
-  const orphans = kv.list({
-    start: ["chunk", lastSeq + 1],
-    end: ["chunk", Number.MAX_SAFE_INTEGER],
-  });
-  for await (const { key } of orphans) {
-    await kv.delete(key);
-    swept++;
+  for (let seq = await nextChunk(kv, 0); seq !== null; seq = await nextChunk(kv, seq + 1)) {
+    if (named.has(seq)) continue;
+    for await (const { key } of kv.list({ prefix: ["chunk", seq] })) {
+      await kv.delete(key);
+      swept++;
+    }
   }
-  if (swept > 0) {
-    log.info("swept chunks of an event that was never acknowledged", { chunks: swept });
-  }
+  if (swept > 0) log.info("swept chunks of events that are not in the log", { chunks: swept });
+}
+
+/** The first seq from `from` on that has a chunk. */
+async function nextChunk(kv: Deno.Kv, from: number): Promise<number | null> {
+  const range = { start: ["chunk", from], end: ["chunk", Number.MAX_SAFE_INTEGER] };
+  for await (const { key } of kv.list(range, { limit: 1 })) return key[1] as number;
+  return null;
 }
 
 function parcelMutations({ blocks, head, units }: Parcel): Mutate[] {
@@ -340,6 +346,10 @@ function dropMutations({ droppedBlocks }: CommitBatch): Mutate[] {
 interface Merge {
   readonly whole: EncodedBlock;
   readonly run: readonly Block[];
+}
+
+function wholes(merges: readonly Merge[]): Block[] {
+  return merges.map(({ whole }) => whole.block);
 }
 
 function mergeBlocks(run: readonly Block[]): Merge {
