@@ -51,13 +51,13 @@ export interface ConnectionOptions {
   readonly exactNumbers?: boolean;
 }
 
-/** Under the daemon's own bound of 4,096, which it enforces with `too_many`. */
+/** Under the daemon's own bound of 4,096, beyond which it does not read on. */
 const MAX_IN_FLIGHT = 1024;
 /** Text of requests that wait for their turn; a program that outruns the daemon further is told `too_many`. */
 const MAX_WAITING_CHARS = 64 * 1024 * 1024;
 /** The daemon's default for `max_line_bytes`. */
 export const MAX_LINE_BYTES = 1024 * 1024;
-/** A reply stops before 1 MiB unless one message alone is larger. */
+/** A reply stops before 1 MiB unless one message alone is larger; `max_line_bytes` is at most 64 MiB. */
 const MAX_REPLY_BYTES = 8 * 1024 * 1024;
 const WRITE_CHARS = 256 * 1024;
 
@@ -201,14 +201,16 @@ export class Connection {
   }
 
   async #readAll(): Promise<void> {
-    const lines = new LineSplitter(MAX_REPLY_BYTES);
+    // An event may be as long as the line it came in, and a little longer.
+    const longest = Math.max(MAX_REPLY_BYTES, 2 * this.#maxLineBytes);
+    const lines = new LineSplitter(longest);
     try {
       while (this.#end === null) {
         if (this.#resume !== null) await this.#resume.promise;
         const count = await this.#transport.read(lines.space());
         if (count === null) return this.#finish(this.#endOfStream());
         for (const line of lines.take(count)) this.#receive(line);
-        if (lines.overlong) throw unreadable(`longer than ${MAX_REPLY_BYTES} bytes`);
+        if (lines.overlong) throw unreadable(`longer than ${longest} bytes`);
       }
     } catch (cause) {
       this.#fail(cause);
@@ -224,13 +226,13 @@ export class Connection {
   }
 
   #settle(received: Received & { type: "reply" | "refusal" }): void {
-    if (received.reqId === null) {
-      if (received.type === "refusal") this.#complaint = received.error;
-      return;
-    }
+    // What the daemon could not read far enough to see its id is the oldest: replies come in order.
+    const reqId = received.reqId ?? this.#pending.keys().next().value ?? null;
+    if (received.type === "refusal" && received.reqId === null) this.#complaint = received.error;
+    if (reqId === null) return;
     this.#unanswered--;
     if (this.#waitingFrom < this.#waiting.length) this.#startWriting();
-    const pending = this.#pending.get(received.reqId);
+    const pending = this.#pending.get(reqId);
     if (received.type === "reply") pending?.resolve(received.result);
     else pending?.reject(received.error);
   }

@@ -104,6 +104,7 @@ export class Subscription implements AsyncIterableIterator<InboundEvent> {
     } catch (error) {
       this.#failure = error as Error;
       this.#wake();
+      this.#onClose();
       throw error;
     }
   }

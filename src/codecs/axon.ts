@@ -40,8 +40,8 @@ const V1_COMMANDS: ReadonlySet<string> = new Set(["auth", "send", "peers", "stat
 /** Operations that any connection may ask for at any time, because they need no token either. */
 const ANY_TIME: ReadonlySet<string> = new Set(["auth.login", "system.ping", "system.status"]);
 
-/** What may be asked without a token: in v1 its commands, in v2 `status` (AXON 2), and ping as everywhere. */
-const OPEN_IN_V1: ReadonlySet<string> = new Set(["event.send", "peer.list", "system.status"]);
+/** What v1 opens to a connection without a token, beside what needs none in any dialect. */
+const OPEN_IN_V1: ReadonlySet<string> = new Set(["event.send", "peer.list"]);
 
 /** Our codes in AXON's words. */
 const ERRORS: Readonly<Record<ErrorCode, string>> = {
@@ -111,7 +111,6 @@ export class AxonCodec implements Codec {
   }
 
   opens(operation: string): boolean {
-    if (operation === "system.status") return true;
     return (this.#version ?? 1) < 2 && OPEN_IN_V1.has(operation);
   }
 

@@ -66,6 +66,7 @@ export class GroupCommit {
   #units: PendingUnit[] = [];
   #cursors = new Map<string, PendingCursor>();
   #backlogChars = 0;
+  #backlogWaiters: { chars: number; resolve: () => void }[] = [];
   #active = false;
   #running: Promise<void> = Promise.resolve();
 
@@ -88,6 +89,12 @@ export class GroupCommit {
     return this.#backlogChars;
   }
 
+  /** Resolves when at most so many characters wait. */
+  backlogAtMost(chars: number): Promise<void> {
+    if (this.#backlogChars <= chars) return Promise.resolve();
+    return new Promise((resolve) => this.#backlogWaiters.push({ chars, resolve }));
+  }
+
   /** Appends events that are stored together or not at all. */
   append(events: readonly NewEvent[]): Ticket<readonly Appended[]> {
     let chars = 0;
@@ -95,7 +102,7 @@ export class GroupCommit {
     const ticket = new Ticket<readonly Appended[]>();
     this.#units.push({ events, chars, ticket });
     this.#backlogChars += chars;
-    this.#start();
+    this.start();
     return ticket;
   }
 
@@ -108,25 +115,20 @@ export class GroupCommit {
       pending.state = state;
       pending.tickets.push(ticket);
     }
-    this.#start();
+    this.start();
     return ticket;
   }
 
-  /** Commits what housekeeping there is, even when nothing else waits. */
-  tidy(): Promise<void> {
-    this.#start();
-    return this.drain();
+  /** Commits what there is, housekeeping too, even when nothing else waits. */
+  start(): void {
+    if (this.#active) return;
+    this.#active = true;
+    this.#running = this.#run();
   }
 
   /** Resolves when nothing waits any more. */
   async drain(): Promise<void> {
     while (this.#active) await this.#running;
-  }
-
-  #start(): void {
-    if (this.#active) return;
-    this.#active = true;
-    this.#running = this.#run();
   }
 
   async #run(): Promise<void> {
@@ -164,6 +166,14 @@ export class GroupCommit {
       }
     }
     this.#hooks.settled();
+    this.#tellBacklogWaiters();
+  }
+
+  #tellBacklogWaiters(): void {
+    if (this.#backlogWaiters.length === 0) return;
+    const waiters = this.#backlogWaiters;
+    this.#backlogWaiters = waiters.filter(({ chars }) => this.#backlogChars > chars);
+    for (const { chars, resolve } of waiters) if (this.#backlogChars <= chars) resolve();
   }
 
   #takeUnits(): PendingUnit[] {

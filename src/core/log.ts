@@ -20,6 +20,7 @@ import { Ticket } from "./ticket.ts";
 export interface Retention {
   /** Events; 0 keeps none: they are numbered, shown to live subscribers, and gone. */
   readonly maxEvents: number;
+  /** Bytes; 0 keeps none, and with any other the newest event stays even if it alone is larger. */
   readonly maxBytes: number;
   readonly maxAgeMs: number;
 }
@@ -110,6 +111,11 @@ export class EventLog {
     return this.#commits.backlogChars;
   }
 
+  /** Resolves when at most so many characters wait for their commit. */
+  backlogAtMost(chars: number): Promise<void> {
+    return this.#commits.backlogAtMost(chars);
+  }
+
   /** Retained bytes, blocks and dedup keys, for `system.status`. */
   get counters(): {
     head: number;
@@ -196,10 +202,12 @@ export class EventLog {
   }
 
   /** Carries out what retention and merging left to do, though nobody sends. */
-  async tidy(): Promise<void> {
+  tidy(): void {
     this.#dropWholeBlocks();
     this.#tidying = true;
-    await this.#commits.tidy();
+    // Worth one try, whatever the last commit came to.
+    this.#healthy = true;
+    this.#commits.start();
   }
 
   /** Resolves when every append so far is settled. */
@@ -208,7 +216,7 @@ export class EventLog {
   }
 
   get #keeps(): boolean {
-    return this.#retention.maxEvents > 0;
+    return this.#retention.maxEvents > 0 && this.#retention.maxBytes > 0;
   }
 
   /** Without retention a live subscriber may still read what is in memory. */
@@ -300,7 +308,7 @@ export class EventLog {
       first = this.#index.first
     ) {
       const over = first.lastSeq <= this.#head - maxEvents || first.lastMs <= oldestMs ||
-        this.#index.bytes - first.bytes >= maxBytes;
+        (this.#index.bytes - first.bytes >= maxBytes && first.lastSeq < this.#head);
       if (!over) break;
       this.#dropped.push(this.#index.dropFirst()!);
       this.#advanceFront(first.lastSeq + 1);
@@ -326,7 +334,8 @@ export class EventLog {
     let excess = this.#index.bytes - this.#retention.maxBytes;
     const chars = block.events.reduce((sum, event) => sum + event.envelope.length, 0);
     for (const event of block.events) {
-      if (event.bufferedAtMs > oldestMs && excess <= 0) {
+      // The newest event stays, however small the bound: somebody may be waiting for it.
+      if (event.bufferedAtMs > oldestMs && (excess <= 0 || event.seq === this.#head)) {
         this.#advanceFront(event.seq);
         return this.#front;
       }
@@ -349,23 +358,21 @@ export class EventLog {
   #housekeeping(idle: boolean): Housekeeping | null {
     const mayMerge = idle || this.#index.unmerged >= UNMERGED_BLOCKS;
     const run = mayMerge && this.#keeps && this.#healthy ? this.#index.mergeableRun() : null;
-    if (idle && run === null && !(this.#tidying && this.#dropped.length > 0)) return null;
-    this.#tidying = false;
+    this.#tidying &&= this.#dropped.length > 0 && this.#healthy;
+    if (idle && run === null && !this.#tidying) return null;
     const droppedBlocks = this.#dropped.splice(0, DROPS_PER_COMMIT);
     return { droppedBlocks, merges: run === null ? [] : [run] };
   }
 
   #committed(batch: CommitBatch, outcome: CommitOutcome): void {
     this.#healthy = outcome.failure === undefined;
+    // Before new blocks push out of memory what was merged.
+    if (outcome.restStored) { for (const merged of outcome.merged) this.#takeMerged(merged); }
+    else this.#dropped.unshift(...batch.droppedBlocks);
     for (const block of outcome.blocks) {
       this.#index.add(block);
       this.#appendedCount += block.lastSeq - block.firstSeq + 1;
       this.#head = block.lastSeq;
-    }
-    if (outcome.restStored) {
-      for (const merged of outcome.merged) this.#takeMerged(merged);
-    } else {
-      this.#dropped.unshift(...batch.droppedBlocks);
     }
     this.#dropWholeBlocks();
   }

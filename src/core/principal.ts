@@ -16,12 +16,14 @@ export interface Principal {
   readonly scopes: ReadonlySet<Scope>;
 }
 
-/** Whoever holds the daemon's own token file. */
-export const OWNER: Principal = { tokenId: "owner", scopes: new Set(SCOPES) };
+/** Whoever may connect at all, where the socket is trusted instead of a token. */
+export const TRUSTED: Principal = { tokenId: "owner", scopes: new Set(SCOPES) };
 
 /** The tokens that are valid now. */
 export class Tokens {
   #owner: string;
+  /** Whoever has shown the owner token as it is now. */
+  #ownerPrincipal: Principal = { ...TRUSTED };
 
   /** @param owner The content of the token file. */
   constructor(owner: string) {
@@ -30,13 +32,22 @@ export class Tokens {
 
   /** Takes a new owner token at once; the old one is no longer valid. */
   replaceOwner(token: string): void {
+    if (token === this.#owner) return;
     this.#owner = token;
+    this.#ownerPrincipal = { ...TRUSTED };
+  }
+
+  /** Whether what the principal once showed still holds. */
+  isValid(principal: Principal): boolean {
+    return principal === TRUSTED || principal === this.#ownerPrincipal;
   }
 
   /** Whom the token stands for, or `null`. */
   authenticate(token: string): Principal | null {
     // It is hex, and files that people edit end in a newline.
-    return equalInConstantTime(token.trim().toLowerCase(), this.#owner) ? OWNER : null;
+    return equalInConstantTime(token.trim().toLowerCase(), this.#owner)
+      ? this.#ownerPrincipal
+      : null;
   }
 }
 

@@ -13,9 +13,11 @@ import type { Log, LogStore } from "../core/ports.ts";
 import { Tokens } from "../core/principal.ts";
 import { VERSION } from "../core/version.ts";
 import type { Identity, Services } from "../operations/operation.ts";
-import { Server, type ServerLimits } from "../server/server.ts";
+import type { ServerLimits } from "../server/context.ts";
+import { Server } from "../server/server.ts";
 import { openKvStore } from "../store/kv_store.ts";
 import { type Config, defaultConfig } from "./config.ts";
+import { changedKeys, keysWithoutEffect } from "./config_changes.ts";
 import { removeDiscovery, writeDiscovery } from "./discovery.ts";
 import { openHeadHint } from "./head_hint.ts";
 import { loadOrCreateIdentity } from "./identity.ts";
@@ -55,20 +57,23 @@ const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {} };
  * Starts a daemon.
  *
  * @returns The daemon, listening.
- * @throws PosternError `unsupported_version` for a store of a newer format, `conflict` for files that are not
+ * @throws PosternError `unsupported_version` for a store of a newer format, `permission_denied` for files that are not
  * what they should be.
  */
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { directory, config = defaultConfig(), log = SILENT } = options;
+  const idle = keysWithoutEffect(config);
+  if (idle.length > 0) log.warn("configured, and without effect in this version", { keys: idle });
   const host = options.host ?? { pid: Deno.pid, hostname: "localhost", uid: null };
   const tokenPath = join(directory, config.ipc.token_path);
   const token = await loadOrCreateToken(tokenPath, host.uid);
   const { agentId, publicKey } = await loadOrCreateIdentity(directory, host.uid);
-  const store = await openKvStore({
-    path: prepareStoreFiles(directory, host.uid),
-    hint: openHeadHint(directory, host.uid),
-    log,
-    newEpoch: () => crypto.randomUUID(),
+  const path = prepareStoreFiles(directory, host.uid);
+  const hint = openHeadHint(directory, host.uid);
+  const newEpoch = () => crypto.randomUUID();
+  const store = await openKvStore({ path, hint, log, newEpoch }).catch((error) => {
+    hint.close();
+    throw error;
   });
   const identity = {
     agentId,
@@ -143,11 +148,11 @@ export class Daemon implements AsyncDisposable {
   /** Listens, and tells clients where. */
   async listen(): Promise<void> {
     const listener = Deno.listen({ transport: "unix", path: this.socketPath });
+    this.#server.serve(listener);
     // Under the launcher's umask it is 0600 from the beginning; elsewhere the directory keeps others out.
     const { mode: socketMode, gid } = this.#config.socket;
     if (gid !== null) await Deno.chown(this.socketPath, null, gid);
     await Deno.chmod(this.socketPath, parseInt(socketMode, 8));
-    this.#server.serve(listener);
     const { host, identity } = this.#parts;
     const { directory, mode = "foreground" } = this.#options;
     await writeDiscovery(directory, {
@@ -161,7 +166,7 @@ export class Daemon implements AsyncDisposable {
       agent_id: identity.agentId,
       epoch: this.epoch,
       mode,
-    });
+    }, host.uid);
   }
 
   /**
@@ -176,6 +181,7 @@ export class Daemon implements AsyncDisposable {
       this.#parts.host.uid,
     );
     this.#tokens.replaceOwner(this.#token);
+    this.#server.endRevoked((principal) => this.#tokens.isValid(principal));
     const fixed = changedKeys(this.#config, config).filter((key) =>
       !RELOADABLE.has(key.split(".")[0]!)
     );
@@ -224,10 +230,7 @@ export class Daemon implements AsyncDisposable {
       tokens: this.#tokens,
       counters: { messagesSent: 0 },
       features: ["buffer", "subscribe", "auth"],
-      limits: {
-        bufferTtlMs: config.ipc.buffer_ttl_secs * 1000,
-        requireToken: config.require_token,
-      },
+      limits: { requireToken: config.require_token },
       newId: () => crypto.randomUUID(),
       connectionCount: () => this.#server.connectionCount,
       shutdown: (reason) => {
@@ -237,14 +240,14 @@ export class Daemon implements AsyncDisposable {
     };
   }
 
-  async #tidy(): Promise<void> {
+  #tidy(): void {
     const { consumers, log } = this.#services;
     this.#server.touch();
     const idle = consumers.removeIdle(this.#config.daemon.consumer_gc_days * DAY_MS);
     for (const { name } of idle) {
       this.#parts.log.info("forgot an idle consumer", { consumer: name });
     }
-    await log.tidy();
+    log.tidy();
   }
 }
 
@@ -262,21 +265,6 @@ function limitsOf(config: Config): ServerLimits {
     helloTimeoutMs: limits.hello_timeout_ms,
     trustSocket: config.trust_socket,
   };
-}
-
-/** Dotted names of the leaves in which two configurations differ. */
-function changedKeys(before: unknown, after: unknown, prefix = ""): string[] {
-  if (!isRecord(before) || !isRecord(after)) {
-    return JSON.stringify(before) === JSON.stringify(after) ? [] : [prefix];
-  }
-  const names = new Set([...Object.keys(before), ...Object.keys(after)]);
-  return [...names].flatMap((name) =>
-    changedKeys(before[name], after[name], prefix === "" ? name : `${prefix}.${name}`)
-  );
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function relativeTo(directory: string, path: string): string {

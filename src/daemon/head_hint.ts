@@ -17,7 +17,7 @@ const DIGITS = 16;
 /**
  * Opens or creates the hint.
  *
- * @throws PosternError `conflict` when the file is not a regular file of ours.
+ * @throws PosternError `permission_denied` when the file is not a regular file of ours.
  */
 export function openHeadHint(directory: string, uid: number | null): HeadHint {
   const path = join(directory, FILE);

@@ -65,7 +65,10 @@ export async function launch(options: LaunchOptions): Promise<number> {
     lock = await takeLock(directory, uid);
     const prepared = await prepare(options, { uid, log, say });
     const supervisor = new Supervisor({ ...prepared, log, say });
-    return await supervisor.run();
+    const code = await supervisor.run();
+    // A Worker that did not stop in order may still be writing: the lock ends with the process.
+    if (code === EXIT.failed) lock = null;
+    return code;
   } catch (error) {
     const message = error instanceof PosternError ? error.message : String(error);
     log?.write("error", `cannot start: ${message}`, causeOf(error));
@@ -89,6 +92,9 @@ async function prepare(options: LaunchOptions, means: Means) {
   const env = options.env ?? Deno.env;
   const overrides = readOverrides(env, directory);
   const config = await loadConfig(directory, means.uid, { overrides, validate });
+  if (!config.daemon.enabled) {
+    throw new PosternError("conflict", "the daemon is switched off here, by daemon.enabled");
+  }
   const sockets = await chooseSocketPlace({
     directory,
     uid: means.uid,

@@ -87,13 +87,15 @@ export class RotatingFile implements Disposable {
     // The launcher may have written as well: what counts is what is there.
     this.#size = this.#file.statSync().size;
     const oldest = this.#rotation.files - 1;
+    // First the copy, which a full disk refuses: what is numbered already stays as it is then.
+    if (oldest >= 1) this.#copyTo(`${this.#path}.new`);
     let surplus = Math.max(1, oldest);
     while (removeIfPresent(`${this.#path}.${surplus}`)) surplus++;
     for (let index = oldest - 1; index >= 1; index--) {
       if (lookAt(`${this.#path}.${index}`) === null) continue;
       Deno.renameSync(`${this.#path}.${index}`, `${this.#path}.${index + 1}`);
     }
-    if (oldest >= 1) this.#copyTo(`${this.#path}.1`);
+    if (oldest >= 1) Deno.renameSync(`${this.#path}.new`, `${this.#path}.1`);
     this.#file.truncateSync(0);
     this.#size = 0;
   }

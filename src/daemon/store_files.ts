@@ -15,7 +15,7 @@ const BESIDE = ["events.kv-wal", "events.kv-shm"];
  * Checks the files that are there, and creates the database's if it is not.
  *
  * @returns The path of the database.
- * @throws PosternError `conflict` when one is not a regular file of ours.
+ * @throws PosternError `permission_denied` when one is not a regular file of ours.
  */
 export function prepareStoreFiles(directory: string, uid: number | null): string {
   const path = join(directory, DATABASE);

@@ -106,7 +106,7 @@ export class Supervisor {
   async #letGo(): Promise<void> {
     if (this.#phase !== "loading") return;
     this.#phase = "starting";
-    const kept = await this.#options.giveUpRights();
+    const kept = await this.#options.giveUpRights().catch((error) => [String(error)]);
     if (kept.length === 0) return this.#tell(this.#options.go);
     const message = `the launcher could not give up its rights: ${kept.join(", ")}`;
     this.#options.log.write("error", `cannot start: ${message}`);

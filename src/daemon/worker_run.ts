@@ -88,7 +88,7 @@ class WorkerRun {
       if (go.previousEpoch !== null) reportRecovery(log, go.previousEpoch, this.#daemon.epoch);
       return this.#daemon;
     } catch (error) {
-      await this.#tidy(go);
+      await this.#tidy(go).catch(() => {});
       const message = error instanceof Error ? error.message : String(error);
       const isExpected = error instanceof PosternError || !(error instanceof Error);
       const detail = isExpected ? null : error.stack ?? null;

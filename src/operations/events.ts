@@ -106,11 +106,16 @@ function requireKind(single: Partial<Message>): Message {
 function sendOne(to: string, sent: Message, context: Context): Handled<Sent> {
   const { services } = context;
   const event = newEvent(to, sent, context);
-  services.counters.messagesSent++;
   if (!isSelf(to, context)) {
-    return services.peers.deliver(to, event.envelope).then(() => ({ msg_id: event.msgId }));
+    return services.peers.deliver(to, event.envelope).then(() => {
+      services.counters.messagesSent++;
+      return { msg_id: event.msgId };
+    });
   }
-  return services.log.append([event]).map(([first]): Sent => acceptedAs(first!));
+  return services.log.append([event]).map(([first]): Sent => {
+    services.counters.messagesSent++;
+    return acceptedAs(first!);
+  });
 }
 
 function sendBatch(to: string, sent: readonly Message[], context: Context): Ticket<Sent> {
@@ -130,8 +135,8 @@ function sendBatch(to: string, sent: readonly Message[], context: Context): Tick
       { limit: MAX_BATCH_BYTES },
     );
   }
-  context.services.counters.messagesSent += events.length;
   return context.services.log.append(events).map((appended): Sent => {
+    context.services.counters.messagesSent += events.length;
     const all = appended.map(acceptedAs);
     return { ...all.at(-1)!, events: all };
   });

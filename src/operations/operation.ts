@@ -23,7 +23,7 @@ export interface Services {
   readonly counters: Counters;
   /** Extra features of this build, as AXON's `hello` lists them. */
   readonly features: readonly string[];
-  readonly limits: { readonly bufferTtlMs: number; readonly requireToken: boolean };
+  readonly limits: { readonly requireToken: boolean };
   newId(): string;
   connectionCount(): number;
   /** Begins a graceful stop; returns at once. */

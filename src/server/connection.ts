@@ -13,14 +13,14 @@ import { chooseDialect } from "../codecs/dialects.ts";
 import { parseMessage } from "../codecs/json.ts";
 import { LineSplitter } from "../codecs/ndjson.ts";
 import { PosternError } from "../core/errors.ts";
-import { OWNER, type Principal } from "../core/principal.ts";
+import { type Principal, TRUSTED } from "../core/principal.ts";
 import { Ticket } from "../core/ticket.ts";
 import type { Caller, Context, LogSubscriptionRequest } from "../operations/operation.ts";
 import { findOperation, invoke } from "../operations/registry.ts";
 import { ConnectionStreams } from "./connection_streams.ts";
 import { Outbox } from "./outbox.ts";
 import { ReplyQueue, type Slot } from "./reply_queue.ts";
-import type { ServerContext } from "./server.ts";
+import type { ServerContext } from "./context.ts";
 
 /** Failed authentications after which a connection is closed. */
 const MAX_LOGIN_FAILURES = 3;
@@ -54,10 +54,11 @@ export class Connection implements Caller {
     this.#context = context;
     this.#called = { services: context.services, caller: this };
     const limits = context.limits();
-    this.#principal = limits.trustSocket ? OWNER : null;
+    this.#principal = limits.trustSocket ? TRUSTED : null;
     this.#lines = new LineSplitter(limits.maxLineBytes);
     this.#outbox = new Outbox(conn, {
       limitBytes: () => context.outboxShare(),
+      hold: (bytes) => context.holdOutput(bytes),
       onRoom: () => this.#onRoom(),
       onBroken: () => this.close(),
     });
@@ -139,6 +140,9 @@ export class Connection implements Caller {
   }
 
   subscribe(request: LogSubscriptionRequest): string {
+    if (this.#stopping) {
+      throw new PosternError("shutting_down", "event.subscribe: the daemon is stopping");
+    }
     return this.#streams.open(this.#codec!, request);
   }
 
@@ -148,7 +152,9 @@ export class Connection implements Caller {
 
   async #readAll(): Promise<void> {
     while (!this.#closed) {
-      const count = await this.#conn.read(this.#lines.space());
+      const space = this.#lines.space();
+      if (!this.#accountForInput()) return this.#refuseToHold();
+      const count = await this.#conn.read(space);
       if (count === null) break;
       const lines = this.#lines.take(count);
       for (const line of lines) {
@@ -158,7 +164,6 @@ export class Connection implements Caller {
         if (done !== undefined) await done;
       }
       if (this.#lines.overlong) return this.#refuseLine();
-      if (!this.#accountForInput()) return this.#refuseToHold();
     }
     if (this.#lines.unfinished && !this.#closed) {
       this.#refuse(
@@ -180,8 +185,9 @@ export class Connection implements Caller {
         await new Promise<void>((resolve) => this.#roomWaiters.push(resolve));
       } else if (this.#replies.inFlight >= maxInFlight) {
         await this.#replies.atMost(maxInFlight >> 1);
-      } else if (services.log.backlogChars > MAX_BACKLOG_CHARS) await services.log.drain();
-      else return;
+      } else if (services.log.backlogChars > MAX_BACKLOG_CHARS) {
+        await services.log.backlogAtMost(MAX_BACKLOG_CHARS / 2);
+      } else return;
     }
   }
 
@@ -250,6 +256,7 @@ export class Connection implements Caller {
     }
     const { tag, call } = request;
     try {
+      if (this.#loginFailures >= MAX_LOGIN_FAILURES) throw loginsExhausted();
       if (this.#stopping) throw new PosternError("shutting_down", "the daemon is stopping");
       const { operation, params } = call;
       const handled = invoke({ operation, params, opened: codec.opens(operation) }, this.#called);
@@ -345,6 +352,13 @@ export class Connection implements Caller {
     const mayHear = this.#principal !== null || !requireToken;
     this.#streams.setBroadcast(codec.hearsBroadcast && mayHear && !this.#stopping ? codec : null);
   }
+}
+
+function loginsExhausted(): PosternError {
+  return new PosternError(
+    "auth_failed",
+    `after ${MAX_LOGIN_FAILURES} tokens that are not valid this connection ends`,
+  );
 }
 
 function isDisconnect(error: unknown): boolean {

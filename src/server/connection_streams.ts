@@ -12,7 +12,7 @@ import { ALL_EVENTS } from "../core/filter.ts";
 import type { LogSubscriptionRequest } from "../operations/operation.ts";
 import { LogStream } from "./log_stream.ts";
 import type { Outbox } from "./outbox.ts";
-import type { ServerContext } from "./server.ts";
+import type { ServerContext } from "./context.ts";
 
 /** What streams to one connection. */
 export class ConnectionStreams {
@@ -47,14 +47,17 @@ export class ConnectionStreams {
     }
     const subscriptionId = `sub-${++this.#opened}`;
     const { consumers } = this.#context.services;
-    const consumer = request.consumer === null ? null : consumers.open(request.consumer);
+    const { consumer } = request;
+    // By name each time: a consumer that is removed begins anew with what is delivered next.
+    const reader = () => consumer === null ? null : consumers.open(consumer);
+    reader();
     const stream = new LogStream({
       ...this.#parts(),
       ...request,
       encode: (event, delivery) => codec.encodeEvent(event, { subscriptionId, ...delivery }) + "\n",
       sharedAs: (replay) => codec.sharedEncoding({ replay }),
-      reserve: (seq) => consumer?.reserve(seq) ?? null,
-      delivered: (seq) => consumer?.delivered(seq),
+      reserve: (seq) => reader()?.reserve(seq) ?? null,
+      delivered: (seq) => reader()?.delivered(seq),
     });
     this.#subscriptions.set(subscriptionId, stream);
     this.#beginning = stream;
@@ -105,7 +108,13 @@ export class ConnectionStreams {
   /** Tells what is new in the log, as far as there is room. */
   pump(): void {
     this.#broadcast?.pump();
-    for (const stream of this.#subscriptions.values()) stream.pump();
+    for (const [id, stream] of [...this.#subscriptions]) {
+      stream.pump();
+      if (this.#outbox.hasRoomForStream) continue;
+      // Whoever has filled it goes to the end of the row.
+      if (this.#subscriptions.delete(id)) this.#subscriptions.set(id, stream);
+      return;
+    }
   }
 
   /** Notes that the consumers are in use. */

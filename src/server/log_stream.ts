@@ -72,11 +72,15 @@ export class LogStream {
   /** Tells what there is, as far as there is room. Called whenever there may be more, or more room. */
   pump(): void {
     const { log, outbox, replayTo } = this.#options;
-    while (!this.#waiting && !this.#ended && outbox.hasRoomForStream) {
-      const found = log.seek(this.#next, this.#next > replayTo);
-      if (found === null) return;
-      if (found instanceof Promise) this.#awaitPosition(found);
-      else this.#tell(found);
+    try {
+      while (!this.#waiting && !this.#ended && outbox.hasRoomForStream) {
+        const found = log.seek(this.#next, this.#next > replayTo);
+        if (found === null) return;
+        if (found instanceof Promise) this.#awaitPosition(found);
+        else this.#tell(found);
+      }
+    } catch (error) {
+      this.#fail(error);
     }
   }
 
@@ -86,12 +90,15 @@ export class LogStream {
       this.#waiting = false;
       if (position !== null && !this.#ended) this.#tell(position);
       this.pump();
-    }, (error) => {
-      // The stream would have a silent hole otherwise; the end of the connection shows that something is wrong.
-      this.#options.diagnostics.error("cannot read the log for a subscription", { error });
-      this.end();
-      this.#options.outbox.fail();
-    });
+    }).catch((error) => this.#fail(error));
+  }
+
+  /** A silent hole would follow otherwise; the end of the connection shows that something is wrong. */
+  #fail(error: unknown): void {
+    if (this.#ended) return;
+    this.#options.diagnostics.error("cannot tell the log to a subscription", { error });
+    this.end();
+    this.#options.outbox.fail();
   }
 
   #tell({ block, seq }: Position): void {

@@ -2,8 +2,8 @@
  * What waits to be written to one connection.
  *
  * Invariants: one writer, so that a line is written whole and writes never pile up; everything queued in one
- * turn of the event loop goes out in one write; `size` never counts less than what is held. The bound is
- * kept by the callers, who ask `isFull` before they make more; one reply may stand above it.
+ * turn of the event loop goes out in one write. The bound is kept by the callers, who ask `isFull` before they
+ * make more; one reply may stand above it, and text counts as ASCII until it is encoded.
  */
 
 type Piece = string | Uint8Array;
@@ -16,6 +16,8 @@ const encoder = new TextEncoder();
 export interface OutboxOptions {
   /** Above this, in bytes, the outbox is full. */
   readonly limitBytes: () => number;
+  /** Accounts for what this outbox holds; a negative number of bytes has left it. */
+  readonly hold: (bytes: number) => void;
   /** Called when a full outbox is so no longer. */
   readonly onRoom: () => void;
   /** Called once when the other side is gone, or the connection given up. */
@@ -61,7 +63,7 @@ export class Outbox {
   push(piece: Piece): void {
     if (this.#broken) return;
     this.#queue.push(piece);
-    this.#size += piece.length;
+    this.#grow(piece.length);
     if (this.#scheduled || this.#writing) return;
     this.#scheduled = true;
     queueMicrotask(() => {
@@ -84,8 +86,9 @@ export class Outbox {
 
   /** Throws away what is queued; nothing is written any more. */
   abandon(): void {
-    this.#broken = true;
     this.#queue = [];
+    this.#grow(-this.#size);
+    this.#broken = true;
     this.#settleIdle();
   }
 
@@ -108,9 +111,15 @@ export class Outbox {
     for (let at = 0; at < bytes.byteLength && !this.#broken;) {
       const count = await this.#writer.write(at === 0 ? bytes : bytes.subarray(at));
       at += count;
-      this.#size -= count;
+      this.#grow(-count);
       this.#tellRoom();
     }
+  }
+
+  #grow(bytes: number): void {
+    if (this.#broken) return;
+    this.#size += bytes;
+    this.#options.hold(bytes);
   }
 
   #tellRoom(): void {
@@ -126,7 +135,7 @@ export class Outbox {
     const endText = () => {
       if (text === "") return;
       const bytes = encoder.encode(text);
-      this.#size += bytes.byteLength - text.length;
+      this.#grow(bytes.byteLength - text.length);
       parts.push(bytes);
       text = "";
     };

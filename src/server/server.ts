@@ -10,40 +10,11 @@ import { AxonCodec } from "../codecs/axon.ts";
 import type { CodecSettings } from "../codecs/codec.ts";
 import { PosternError } from "../core/errors.ts";
 import type { Log } from "../core/ports.ts";
+import type { Principal } from "../core/principal.ts";
 import type { Services } from "../operations/operation.ts";
 import { Connection } from "./connection.ts";
+import type { ServerContext, ServerLimits } from "./context.ts";
 import { SharedEncodings } from "./shared_encodings.ts";
-
-/** Bounds of the server; configuration gives them. */
-export interface ServerLimits {
-  readonly maxLineBytes: number;
-  readonly maxConnections: number;
-  readonly maxInFlight: number;
-  readonly maxSubscriptions: number;
-  readonly outboxBytes: number;
-  readonly helloTimeoutMs: number;
-  /** Whether every connection counts as the owner's. */
-  readonly trustSocket: boolean;
-}
-
-/** What connections share. */
-export interface ServerContext {
-  readonly services: Services;
-  readonly codecSettings: CodecSettings;
-  readonly diagnostics: Log;
-  readonly shared: SharedEncodings;
-  /** The limits as they are now; a reload changes them. */
-  limits(): ServerLimits;
-  /** Bytes that one connection's outbox may take now. */
-  outboxShare(): number;
-  /**
-   * Accounts for unfinished lines.
-   *
-   * @param bytes What a connection's buffer grew by, or shrank.
-   * @returns Whether all of them together are still within bounds.
-   */
-  holdInput(bytes: number): boolean;
-}
 
 export interface ServerOptions {
   readonly services: Services;
@@ -54,8 +25,10 @@ export interface ServerOptions {
 
 /** Bytes that the unfinished lines of all connections take together. */
 const INPUT_TOTAL_BYTES = 128 * 1024 * 1024;
-/** Bytes that the outboxes of all connections take together. */
+/** Bytes that the outboxes of all connections take together, one reply of each aside. */
 const OUTBOX_TOTAL_BYTES = 256 * 1024 * 1024;
+/** What an outbox may take even then, so that everyone is still answered, one request at a time. */
+const OUTBOX_LEAST_BYTES = 16 * 1024;
 
 /** The server of one daemon. */
 export class Server {
@@ -65,6 +38,7 @@ export class Server {
   #accepting: Promise<void>[] = [];
   #limits: ServerLimits;
   #inputBytes = 0;
+  #outputBytes = 0;
 
   constructor({ services, codecSettings, limits, diagnostics }: ServerOptions) {
     this.#limits = limits;
@@ -74,12 +48,9 @@ export class Server {
       diagnostics,
       shared: new SharedEncodings(),
       limits: () => this.#limits,
+      holdOutput: (bytes) => this.#outputBytes += bytes,
       holdInput: (bytes) => (this.#inputBytes += bytes) <= INPUT_TOTAL_BYTES,
-      outboxShare: () =>
-        Math.min(
-          this.#limits.outboxBytes,
-          OUTBOX_TOTAL_BYTES / Math.max(1, this.#connections.size),
-        ),
+      outboxShare: () => this.#outboxShare(),
     };
     services.log.onAppended = () => this.#onAppended();
   }
@@ -96,6 +67,13 @@ export class Server {
   /** Notes that whoever subscribes is there, so that no consumer in use counts as idle. */
   touch(): void {
     for (const connection of this.#connections) connection.touch();
+  }
+
+  /** Ends the connections of principals that are no longer valid. */
+  endRevoked(isValid: (principal: Principal) => boolean): void {
+    for (const connection of this.#connections) {
+      if (connection.principal !== null && !isValid(connection.principal)) connection.close();
+    }
   }
 
   /** Accepts connections from a listener until it is closed. */
@@ -115,6 +93,13 @@ export class Server {
     await Promise.race([stopped, grace]);
     clearTimeout(timer);
     for (const connection of this.#connections) connection.close();
+  }
+
+  /** Fair while there is room for all; next to nothing once all of them together hold too much. */
+  #outboxShare(): number {
+    if (this.#outputBytes >= OUTBOX_TOTAL_BYTES) return OUTBOX_LEAST_BYTES;
+    const fair = OUTBOX_TOTAL_BYTES / Math.max(1, this.#connections.size);
+    return Math.min(this.#limits.outboxBytes, fair);
   }
 
   #onAppended(): void {

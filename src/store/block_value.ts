@@ -90,7 +90,14 @@ export function describeBlock(
 
 /** Reads a block back. `lines` are those of the value, or its chunks put together. */
 export function decodeBlock(firstSeq: number, value: BlockValue, lines: Uint8Array): Block {
-  return new StoredBlock(firstSeq, value, lines);
+  const block = new StoredBlock(firstSeq, value, lines);
+  // Read now: what is damaged is the reader's error here, and nobody's later.
+  if (block.events.at(-1)?.seq !== value.last_seq) throw damaged(firstSeq);
+  return block;
+}
+
+function damaged(firstSeq: number): Error {
+  return new Error(`the stored block ${firstSeq} is damaged`);
 }
 
 function encoded(

@@ -73,7 +73,7 @@ function called(scopes: readonly Scope[] | null, requireToken = false): Context 
   const principal: Principal | null = scopes && { tokenId: "t", scopes: new Set(scopes) };
   return {
     caller: { principal } as Context["caller"],
-    services: { limits: { requireToken, bufferTtlMs: 1 } } as Context["services"],
+    services: { limits: { requireToken } } as Context["services"],
   };
 }
 

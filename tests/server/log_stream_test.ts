@@ -38,6 +38,7 @@ function read(
   const { limit = 1e6, writer = new SlowWriter(), ...more } = options;
   const told = { broken: 0, delivered: 0 };
   const outbox = new Outbox(writer, {
+    hold: () => {},
     limitBytes: () => limit,
     onRoom: () => stream.pump(),
     onBroken: () => told.broken++,

@@ -11,6 +11,7 @@ function open(limit = 1000) {
   const writer = new SlowWriter();
   const told = { room: 0, broken: 0 };
   const outbox = new Outbox(writer, {
+    hold: () => {},
     limitBytes: () => limit,
     onRoom: () => told.room++,
     onBroken: () => told.broken++,
@@ -132,6 +133,7 @@ Deno.test("a bound that shrinks while it is full does not leave anybody waiting"
   const writer = new SlowWriter();
   let room = 0;
   const outbox = new Outbox(writer, {
+    hold: () => {},
     limitBytes: () => limit,
     onRoom: () => room++,
     onBroken() {},
