@@ -10,7 +10,7 @@ import { closeUngatedStorage } from "./ungated.ts";
 /** Every kind of right there is. */
 const KINDS = ["read", "write", "net", "run", "env", "ffi", "sys", "import"] as const;
 
-/** The Worker's rights: one directory, and exactly the sockets that it listens on. */
+/** The Worker's rights: one directory, and exactly the sockets that it may listen on. */
 export function workerPermissions(
   directory: string,
   sockets: SocketPlace,
