@@ -52,7 +52,7 @@ async function demonstrate(directory: string, daemons: DaemonProcess[]): Promise
     return daemon;
   };
   console.log(
-    `By hand: export POSTERN_DIR=${directory} (or any other), then the lines marked with $.`,
+    `By hand: export POSTERN_DIR=${directory} (or any other) in each terminal, then the lines marked with $ (without Deno: npx -y deno@2.9.6 task for deno task).`,
   );
   const first = await startFirst(launch);
   const material = await readMaterial();

@@ -87,7 +87,8 @@ function withHint(error: UsageError, command: Command): UsageError {
 function advised(error: unknown, values: Values): unknown {
   if (!(error instanceof ConnectionError) || !error.noDaemon) return error;
   const dir = values.text("dir");
-  const start = dir === undefined ? "postern start" : `postern start --dir ${quoted(dir)}`;
+  const program = Deno.build.standalone ? "postern" : "deno task postern";
+  const start = dir === undefined ? `${program} start` : `${program} start --dir ${quoted(dir)}`;
   return new ConnectionError(error.code, `no daemon: ${error.message}; start it with: ${start}`);
 }
 

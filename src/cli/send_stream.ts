@@ -11,7 +11,7 @@ import type { Receipt } from "../client/mod.ts";
 import { InputLines, type Line } from "./input_lines.ts";
 import { type Defaults, messageFromLine } from "./message.ts";
 import type { Output } from "./output.ts";
-import { printable } from "./output.ts";
+import { OutputClosed, printable } from "./output.ts";
 
 /** Enough to keep the daemon's group commits full. */
 const WINDOW = 1000;
@@ -186,6 +186,10 @@ export class StreamSender {
 
   async #flush(): Promise<void> {
     await this.#printing;
+    const { unread_from } = this.summary;
+    if (this.#printFailure instanceof OutputClosed && unread_from !== null) {
+      throw new Error(`the reader of the results has gone; not sent from line ${unread_from} on`);
+    }
     if (this.#printFailure !== null) throw this.#printFailure;
   }
 

@@ -12,7 +12,7 @@ import { openConnection } from "./dial.ts";
 import { findTarget, readDiscovery, type Target } from "./discovery.ts";
 import { ConnectionError, PosternError } from "./errors.ts";
 import { LogTail } from "./log_tail.ts";
-import { spawnDaemon } from "./spawn.ts";
+import { type Child, spawnDaemon } from "./spawn.ts";
 
 /** How to start a daemon. */
 export interface StartOptions {
@@ -28,6 +28,8 @@ export interface StartOutcome {
   readonly started: boolean;
   readonly pid: number | null;
   readonly version: string | null;
+  /** What the daemon said while it started: what a crash left, above all. */
+  readonly notices: readonly string[];
 }
 
 /** A daemon that did not come up; the message ends with what it said. */
@@ -36,8 +38,9 @@ export class StartError extends Error {
 }
 
 /** A daemon that answers and has no discovery file: somebody has removed it. */
-const NOT_SAID: StartOutcome = { started: false, pid: null, version: null };
+const NOT_SAID: StartOutcome = { started: false, pid: null, version: null, notices: [] };
 
+const READY = /^postern: ready:/m;
 const START_TIMEOUT_MS = 30_000;
 const PROBE_TIMEOUT_MS = 2_000;
 
@@ -64,7 +67,7 @@ export async function startDaemonProcess(options: StartOptions): Promise<StartOu
       const ended = child?.hasEnded === true;
       const answers = await probe(directory, PROBE_TIMEOUT_MS) === "answers";
       const running = answers ? outcome(directory, child?.pid ?? null) : null;
-      if (running !== null) return running;
+      if (running !== null) return running.started ? await withNotices(running, child!) : running;
       // The loser of two starters has ended, and the winner, who holds the lock, is on its way.
       if (ended && !answers && isUnlocked(directory)) {
         throw new StartError(`the daemon ended at its start${log.told(child.said)}`);
@@ -123,11 +126,17 @@ async function probe(
 function outcome(directory: string, ownPid: number | null): StartOutcome | null {
   const found = readDiscovery(directory);
   if (found === null) return null;
-  return {
-    started: ownPid !== null && found.pid === ownPid,
-    pid: found.pid,
-    version: found.version,
-  };
+  const started = ownPid !== null && found.pid === ownPid;
+  return { started, pid: found.pid, version: found.version, notices: [] };
+}
+
+/** A daemon says last that it is ready; it is not waited for long, as it answers already. */
+async function withNotices(outcome: StartOutcome, child: Child): Promise<StartOutcome> {
+  for (let tries = 0; tries < 20 && !READY.test(child.said) && !child.hasEnded; tries++) {
+    await pause(10);
+  }
+  const lines = child.said.split("\n").filter((line) => line !== "" && !READY.test(line));
+  return { ...outcome, notices: lines.map((line) => line.replace(/^postern: /, "")) };
 }
 
 /** The daemon makes its directory itself, and may not make what it lies in. */

@@ -22,6 +22,11 @@ export interface Runtime {
   readonly root: string;
 }
 
+/**
+ * Garbage is collected late where memory seems plenty; under a flood that would be gigabytes. What the daemon
+ * really holds is bounded far below this.
+ */
+const HEAP_BOUND = "--v8-flags=--max-old-space-size=1024";
 /** Longest socket path that is used inside the directory; a longer one is moved elsewhere. */
 const MAX_SOCKET_PATH_BYTES = 103;
 const SOCKET_NAMES = ["postern.sock", "http.sock"];
@@ -62,6 +67,7 @@ export function daemonCommand(
     "--no-prompt",
     "--no-remote",
     "--cached-only",
+    HEAP_BOUND,
     `--config=${join(root, "deno.json")}`,
     ...permissions(directory, root),
     join(root, "main.ts"),

@@ -206,7 +206,7 @@ export class AxonCodec implements Codec {
       this.#spokeV1 = true;
       return;
     }
-    if (COMMANDS.has(command) || command.includes(".")) {
+    if (COMMANDS.has(command) || this.#settings.isOperation(command)) {
       throw new PosternError(
         "hello_required",
         `${shown(command)}: needs version 2; say hello first`,

@@ -29,6 +29,8 @@ export interface Delivery {
 export interface CodecSettings {
   /** Whether AXON v1 is spoken (`ipc.allow_v1`). */
   readonly allowV1: boolean;
+  /** Whether there is an operation of that name. */
+  readonly isOperation: (name: string) => boolean;
 }
 
 export interface Codec {

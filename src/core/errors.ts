@@ -45,7 +45,11 @@ export class PosternError extends Error {
   readonly details: ErrorDetails | undefined;
 
   constructor(code: ErrorCode, message: string, details?: ErrorDetails) {
+    // A refusal is told, not debugged, and taking the stack would be most of what it costs under a flood.
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
     super(message);
+    Error.stackTraceLimit = stackTraceLimit;
     this.name = "PosternError";
     this.code = code;
     this.details = details;

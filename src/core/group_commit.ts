@@ -198,14 +198,15 @@ export class GroupCommit {
   #sequence(pending: readonly PendingUnit[]): Unit[] {
     let seq = this.#head;
     // Times never run backwards in the log, whatever the wall clock does.
-    const bufferedAtMs = this.#lastMs = Math.max(this.#lastMs, this.#clock.now());
+    const now = this.#clock.now();
+    const bufferedAtMs = this.#lastMs = Math.max(this.#lastMs, now);
     return pending.map(({ events }) => {
       let dedup: DedupEntry[] = NO_DEDUP;
       const sequenced = events.map((event): LogEvent => {
         seq++;
         const { msgId, dedupKey, kind, topic, envelope, ttlMs } = event;
         if (dedupKey !== null) dedup = [...dedup, { key: dedupKey, seq, msgId }];
-        const expiresAtMs = ttlMs === null || ttlMs >= this.#maxTtlMs ? null : bufferedAtMs + ttlMs;
+        const expiresAtMs = ttlMs === null || ttlMs >= this.#maxTtlMs ? null : now + ttlMs;
         return { seq, bufferedAtMs, kind, topic, expiresAtMs, envelope };
       });
       return { events: sequenced, dedup };

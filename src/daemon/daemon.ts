@@ -14,6 +14,7 @@ import { Tokens } from "../core/principal.ts";
 import { VERSION } from "../core/version.ts";
 import type { Identity, Services } from "../operations/operation.ts";
 import type { ServerLimits } from "../server/context.ts";
+import { findOperation } from "../operations/registry.ts";
 import { Server } from "../server/server.ts";
 import { openKvStore } from "../store/kv_store.ts";
 import { type Config, defaultConfig } from "./config.ts";
@@ -133,7 +134,10 @@ export class Daemon implements AsyncDisposable {
     this.#services = this.#makeServices();
     this.#server = new Server({
       services: this.#services,
-      codecSettings: { allowV1: options.config.ipc.allow_v1 },
+      codecSettings: {
+        allowV1: options.config.ipc.allow_v1,
+        isOperation: (name) => findOperation(name) !== undefined,
+      },
       limits: limitsOf(options.config),
       diagnostics: parts.log,
     });
@@ -175,6 +179,17 @@ export class Daemon implements AsyncDisposable {
    * @returns The keys that differ and need a restart.
    */
   async reload(config: Config): Promise<string[]> {
+    await this.reloadToken();
+    const fixed = changedKeys(this.#config, config).filter((key) =>
+      !RELOADABLE.has(key.split(".")[0]!)
+    );
+    this.#config = { ...this.#config, limits: config.limits };
+    this.#server.setLimits(limitsOf(this.#config));
+    return fixed;
+  }
+
+  /** Takes the token file as it is now; connections that showed another token end. */
+  async reloadToken(): Promise<void> {
     const { directory } = this.#options;
     this.#token = await loadOrCreateToken(
       join(directory, this.#config.ipc.token_path),
@@ -182,12 +197,6 @@ export class Daemon implements AsyncDisposable {
     );
     this.#tokens.replaceOwner(this.#token);
     this.#server.endRevoked((principal) => this.#tokens.isValid(principal));
-    const fixed = changedKeys(this.#config, config).filter((key) =>
-      !RELOADABLE.has(key.split(".")[0]!)
-    );
-    this.#config = { ...this.#config, limits: config.limits };
-    this.#server.setLimits(limitsOf(this.#config));
-    return fixed;
   }
 
   /** Stops gracefully: in progress is answered, then everything is closed. Idempotent. */

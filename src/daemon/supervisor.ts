@@ -34,6 +34,8 @@ export interface SupervisorOptions {
   readonly stopMs: number;
 }
 
+/** The same signal again this soon is an echo. */
+const SAME_SIGNAL_MS = 1000;
 /** Silence is measured in so many ticks. */
 export const TICKS = 30;
 /** Until `ready` the Worker only loads its modules, which a cold disk makes slow; the silence may be longer. */
@@ -50,6 +52,7 @@ export class Supervisor {
   ];
   #phase: "loading" | "starting" | "running" = "loading";
   #stopping: string | null = null;
+  #stoppingSinceMs = 0;
   #silentTicks = 0;
   #stopTicks = 0;
 
@@ -85,6 +88,7 @@ export class Supervisor {
         return void this.#letGo();
       case "started":
         this.#phase = "running";
+        for (const notice of message.notices) this.#options.say(notice);
         return this.#sayStarted();
       case "failed":
         this.#options.log.write(
@@ -130,8 +134,15 @@ export class Supervisor {
   }
 
   #stop(signal: string): void {
-    if (this.#stopping !== null) return this.#fail(`${signal} came while it was stopping`);
+    if (this.#stopping !== null) {
+      // One Ctrl-C comes twice where a program in between hands its own on.
+      const isEcho = signal === this.#stopping &&
+        performance.now() - this.#stoppingSinceMs < SAME_SIGNAL_MS;
+      if (isEcho) return;
+      return this.#fail(`${signal} came while it was stopping`);
+    }
     this.#stopping = signal;
+    this.#stoppingSinceMs = performance.now();
     this.#tell({ type: "stop", reason: signal });
   }
 

@@ -27,7 +27,8 @@ function load(path: string, uid: number | null): string | null {
   if (/^[0-9a-f]{64}$/.test(token)) return token;
   throw new PosternError(
     "invalid_params",
-    `reading the token: ${path} must hold 64 hex digits, not ${token.length} other characters`,
+    `reading the token: ${path} must hold 64 hex digits, not ${token.length} other characters; ` +
+      "remove it to have a new one made",
   );
 }
 

@@ -39,7 +39,11 @@ export type ToWorker =
 export type FromWorker =
   | { readonly type: "ready" }
   | { readonly type: "beat" }
-  | { readonly type: "started"; readonly agentId: string; readonly epoch: string }
+  | {
+    readonly type: "started";
+    /** What the log was told while starting that whoever starts the daemon should see. */
+    readonly notices: readonly string[];
+  }
   | { readonly type: "failed"; readonly message: string; readonly detail: string | null }
   | { readonly type: "reloaded"; readonly outcome: string }
   | { readonly type: "stopped"; readonly reason: string };

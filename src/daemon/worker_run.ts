@@ -7,6 +7,7 @@
 
 import { PosternError } from "../core/errors.ts";
 import { validateConfig } from "./config.ts";
+import type { Log } from "../core/ports.ts";
 import type { Daemon, DaemonOptions } from "./daemon.ts";
 import { removeDiscovery } from "./discovery.ts";
 import { type OpenLog, openLog } from "./logging.ts";
@@ -24,7 +25,10 @@ export interface WorkerScope {
 }
 
 /** What is needed of a daemon. */
-export type RunningDaemon = Pick<Daemon, "agentId" | "epoch" | "closed" | "close" | "reload">;
+export type RunningDaemon = Pick<
+  Daemon,
+  "agentId" | "epoch" | "closed" | "close" | "reload" | "reloadToken"
+>;
 
 /** Makes the daemon. */
 export type Start = (options: DaemonOptions) => Promise<RunningDaemon>;
@@ -46,6 +50,7 @@ class WorkerRun {
   #reloads: "none" | "running" | "waiting" = "none";
   #go: GoMessage | null = null;
   #log: OpenLog | null = null;
+  readonly #notices: string[] = [];
 
   constructor(scope: WorkerScope, start: Start) {
     this.#scope = scope;
@@ -68,7 +73,7 @@ class WorkerRun {
     const beat = setInterval(() => this.#scope.postMessage({ type: "beat" }), go.beatMs);
     const daemon = await this.#begin(go);
     if (daemon !== null) {
-      this.#scope.postMessage({ type: "started", agentId: daemon.agentId, epoch: daemon.epoch });
+      this.#scope.postMessage({ type: "started", notices: this.#notices });
       if (this.#stopReason !== null) void daemon.close(this.#stopReason);
       if (this.#reloads === "waiting") void this.#reload();
       await this.#end(go, await daemon.closed);
@@ -82,7 +87,8 @@ class WorkerRun {
       const log = await openLog(go.directory, go.config.log, go.host.uid);
       this.#log = log;
       const { directory, socketPath, config, host, mode } = go;
-      this.#daemon = await this.#start({ directory, socketPath, config, host, mode, log });
+      const watched = noticing(log, this.#notices);
+      this.#daemon = await this.#start({ directory, socketPath, config, host, mode, log: watched });
       this.#go = go;
       log.info("ready", { agent_id: this.#daemon.agentId, epoch: this.#daemon.epoch, mode });
       if (go.previousEpoch !== null) reportRecovery(log, go.previousEpoch, this.#daemon.epoch);
@@ -132,6 +138,8 @@ class WorkerRun {
     const [go, log, daemon] = [this.#go, this.#log, this.#daemon];
     if (go === null || log === null || daemon === null) return;
     try {
+      // First and alone: a broken configuration must not keep a token from being revoked.
+      await daemon.reloadToken();
       const { directory, host, overrides } = go;
       const config = await loadConfig(directory, host.uid, { overrides, validate: validateConfig });
       const fixed = await daemon.reload(config);
@@ -141,10 +149,33 @@ class WorkerRun {
       this.#scope.postMessage({ type: "reloaded", outcome: `read again${rest}` });
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
-      log.error("SIGHUP changed nothing", { reason: message });
-      this.#scope.postMessage({ type: "reloaded", outcome: `nothing changed: ${message}` });
+      log.error("SIGHUP left the configuration as it was", { reason: message });
+      this.#scope.postMessage({ type: "reloaded", outcome: `configuration unchanged: ${message}` });
     }
   }
+}
+
+/** Bound of what is repeated to whoever starts the daemon; all of it is in the log. */
+const MAX_NOTICES = 16;
+
+/** The log, with warnings and errors noted as lines. */
+function noticing(log: OpenLog, notices: string[]): Log {
+  const note = (message: string, fields: Record<string, unknown> = {}) => {
+    const details = Object.entries(fields).map(([name, value]) => ` ${name}=${value}`).join("");
+    if (notices.length < MAX_NOTICES) notices.push(`${message}${details}`);
+  };
+  return {
+    debug: (message, fields) => log.debug(message, fields),
+    info: (message, fields) => log.info(message, fields),
+    warn: (message, fields) => {
+      note(message, fields);
+      log.warn(message, fields);
+    },
+    error: (message, fields) => {
+      note(message, fields);
+      log.error(message, fields);
+    },
+  };
 }
 
 function reportRecovery(log: OpenLog, before: string, now: string): void {

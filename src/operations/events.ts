@@ -113,7 +113,7 @@ function sendOne(to: string, sent: Message, context: Context): Handled<Sent> {
     });
   }
   return services.log.append([event]).map(([first]): Sent => {
-    services.counters.messagesSent++;
+    if (!first!.duplicate) services.counters.messagesSent++;
     return acceptedAs(first!);
   });
 }
@@ -136,7 +136,7 @@ function sendBatch(to: string, sent: readonly Message[], context: Context): Tick
     );
   }
   return context.services.log.append(events).map((appended): Sent => {
-    context.services.counters.messagesSent += events.length;
+    context.services.counters.messagesSent += appended.filter((one) => !one.duplicate).length;
     const all = appended.map(acceptedAs);
     return { ...all.at(-1)!, events: all };
   });
@@ -215,11 +215,13 @@ export const EVENT_INBOX = defineOperation({
       limit,
     });
     const last = events.at(-1)?.seq ?? null;
-    if (last !== null) {
+    // A gap is told as well, and who has seen it may acknowledge it.
+    const told = last ?? gap?.to_seq ?? null;
+    if (told !== null) {
       const reader = consumer ?? consumers.open(name ?? caller.consumer);
       // A full disk must not keep anyone from reading; it only costs the bound.
-      await reader.reserve(last)?.promise().catch(() => {});
-      reader.delivered(last);
+      await reader.reserve(told)?.promise().catch(() => {});
+      reader.delivered(told);
     }
     const messages = asMessages(events);
     return { messages, next_seq: last, has_more: hasMore, ...(gap === null ? {} : { gap }) };

@@ -64,12 +64,19 @@ export const storedEvent = z.object({
   ),
 });
 
+/** Parameters whose value is not repeated to anyone. */
+const SECRETS: ReadonlySet<string> = new Set(["token", "client_id"]);
+
 /** Words what zod found: operation, parameter, rule, value seen. */
 export function invalidParams(operation: string, error: z.ZodError): PosternError {
   const issue = error.issues[0]!;
   const path = issue.path.map(String).join(".");
   const where = path === "" ? "params" : shownPath(path);
-  const seen = issue.input === undefined ? "it is missing" : `got ${shown(issue.input)}`;
+  const seen = issue.input === undefined
+    ? "it is missing"
+    : SECRETS.has(path)
+    ? "got another value"
+    : `got ${shown(issue.input)}`;
   return new PosternError("invalid_params", `${operation}: ${where}: ${issue.message}, ${seen}`, {
     field: path,
   });

@@ -24,8 +24,14 @@ import type { ServerContext } from "./context.ts";
 
 /** Failed authentications after which a connection is closed. */
 const MAX_LOGIN_FAILURES = 3;
+/** On a stop, whoever has read nothing for so long is not waited for any longer. */
+const STUCK_MS = 1000;
 /** How long the first failed authentication is held back; each further one twice as long. */
 const LOGIN_DELAY_MS = 100;
+/** So long may the lines of one read be handled while others wait; then they come first. */
+const TURN_MS = 1;
+/** A longer line is handled in a turn of its own. */
+const LONG_LINE_CHARS = 16 * 1024;
 /** Characters of events waiting for the disk, of all connections, above which none takes another request. */
 const MAX_BACKLOG_CHARS = 32 * 1024 * 1024;
 
@@ -95,7 +101,7 @@ export class Connection implements Caller {
     this.#stopping = true;
     this.#streams.endAll();
     await this.#replies.atMost(0);
-    await this.#outbox.flushed();
+    await this.#outbox.flushedOrStuck(STUCK_MS);
     this.close();
   }
 
@@ -121,6 +127,19 @@ export class Connection implements Caller {
   /** Notes that the consumers of its subscriptions are in use. */
   touch(): void {
     this.#streams.touch();
+  }
+
+  /** Bytes of its unfinished line, and of the buffer around it. */
+  get heldInput(): number {
+    return this.#inputBytes;
+  }
+
+  /** Ends a connection that holds more than there is room for. */
+  refuseToHold(): void {
+    this.#refuse(
+      new PosternError("too_many", "the unfinished lines of all connections take too much memory"),
+    );
+    this.stop();
   }
 
   greet(consumer: string): void {
@@ -153,22 +172,32 @@ export class Connection implements Caller {
   async #readAll(): Promise<void> {
     while (!this.#closed) {
       const space = this.#lines.space();
-      if (!this.#accountForInput()) return this.#refuseToHold();
+      this.#accountForInput();
       const count = await this.#conn.read(space);
       if (count === null) break;
-      const lines = this.#lines.take(count);
-      for (const line of lines) {
-        if (this.#closed) return;
-        if (this.#mustWait) await this.#untilReady();
-        const done = this.#handleLine(line);
-        if (done !== undefined) await done;
-      }
+      await this.#handleLines(this.#lines.take(count));
       if (this.#lines.overlong) return this.#refuseLine();
     }
     if (this.#lines.unfinished && !this.#closed) {
       this.#refuse(
         new PosternError("parse_error", "the last line has no end and was not carried out"),
       );
+    }
+  }
+
+  async #handleLines(lines: readonly (string | null)[]): Promise<void> {
+    let turnBegan = performance.now();
+    for (const [i, line] of lines.entries()) {
+      if (this.#closed) return;
+      if (this.#mustWait) await this.#untilReady();
+      const isLong = line !== null && line.length > LONG_LINE_CHARS;
+      const isOver = i % 32 === 31 && performance.now() - turnBegan > TURN_MS;
+      if (isLong || isOver) {
+        await this.#context.turns.next();
+        turnBegan = performance.now();
+      }
+      const done = this.#handleLine(line);
+      if (done !== undefined) await done;
     }
   }
 
@@ -293,18 +322,11 @@ export class Connection implements Caller {
     this.#settle(this.#replies.open(), codec.encodeError(null, error));
   }
 
-  /** Tells the server what the buffer has become; nobody may make it hold more than all may. */
-  #accountForInput(): boolean {
-    if (this.#closed) return true;
+  /** Tells the server what the buffer has become. */
+  #accountForInput(): void {
     const grown = this.#lines.capacity - this.#inputBytes;
     this.#inputBytes = this.#lines.capacity;
-    return grown === 0 || this.#context.holdInput(grown) || !this.#lines.unfinished;
-  }
-
-  #refuseToHold(): void {
-    this.#refuse(
-      new PosternError("too_many", "the unfinished lines of all connections take too much memory"),
-    );
+    if (grown !== 0 && !this.#closed) this.#context.holdInput(grown);
   }
 
   #refuseLine(): void {

@@ -4,6 +4,7 @@ import type { CodecSettings } from "../codecs/codec.ts";
 import type { Log } from "../core/ports.ts";
 import type { Services } from "../operations/operation.ts";
 import type { SharedEncodings } from "./shared_encodings.ts";
+import type { Turns } from "./turns.ts";
 
 /** Bounds of the server; configuration gives them. */
 export interface ServerLimits {
@@ -23,17 +24,17 @@ export interface ServerContext {
   readonly codecSettings: CodecSettings;
   readonly diagnostics: Log;
   readonly shared: SharedEncodings;
+  /** For whoever has much to do, so that the others are served in between. */
+  readonly turns: Turns;
   /** The limits as they are now; a reload changes them. */
   limits(): ServerLimits;
   /** Bytes that one connection's outbox may take now. */
   outboxShare(): number;
   /**
-   * Accounts for unfinished lines.
-   *
-   * @param bytes What a connection's buffer grew by, or shrank.
-   * @returns Whether all of them together are still within bounds.
+   * Accounts for unfinished lines, by what a connection's buffer grew or shrank. When all of them together
+   * are too much, whoever holds most of it is ended, strangers first.
    */
-  holdInput(bytes: number): boolean;
+  holdInput(bytes: number): void;
   /** Accounts for what waits to be written; a negative number of bytes has been. */
   holdOutput(bytes: number): void;
 }

@@ -30,6 +30,7 @@ export class Outbox {
   readonly #options: OutboxOptions;
   #queue: Piece[] = [];
   #size = 0;
+  #writtenBytes = 0;
   #writing = false;
   #scheduled = false;
   #broken = false;
@@ -78,6 +79,20 @@ export class Outbox {
     return new Promise((resolve) => this.#idle.push(resolve));
   }
 
+  /** As `flushed`, but gives up when nothing was written for so long. */
+  async flushedOrStuck(stuckMs: number): Promise<void> {
+    let done = false;
+    const flushed = this.flushed().then(() => done = true);
+    while (!done) {
+      const before = this.#writtenBytes;
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const pause = new Promise((resolve) => timer = setTimeout(resolve, stuckMs));
+      await Promise.race([flushed, pause]);
+      clearTimeout(timer);
+      if (this.#writtenBytes === before) return;
+    }
+  }
+
   /** Gives the connection up, as when the other side is gone. */
   fail(): void {
     if (!this.#broken) this.#options.onBroken();
@@ -111,6 +126,7 @@ export class Outbox {
     for (let at = 0; at < bytes.byteLength && !this.#broken;) {
       const count = await this.#writer.write(at === 0 ? bytes : bytes.subarray(at));
       at += count;
+      this.#writtenBytes += count;
       this.#grow(-count);
       this.#tellRoom();
     }

@@ -3,7 +3,7 @@
  *
  * Invariants: at most `maxConnections` at once, one more is told so and closed; all outboxes together stay
  * below `OUTBOX_TOTAL_BYTES`, because a connection's share shrinks as connections come; all unfinished
- * lines stay below `INPUT_TOTAL_BYTES`, because whoever would exceed it is closed.
+ * lines stay below `INPUT_TOTAL_BYTES`, because then whoever holds most of it is closed.
  */
 
 import { AxonCodec } from "../codecs/axon.ts";
@@ -15,6 +15,7 @@ import type { Services } from "../operations/operation.ts";
 import { Connection } from "./connection.ts";
 import type { ServerContext, ServerLimits } from "./context.ts";
 import { SharedEncodings } from "./shared_encodings.ts";
+import { Turns } from "./turns.ts";
 
 export interface ServerOptions {
   readonly services: Services;
@@ -25,6 +26,8 @@ export interface ServerOptions {
 
 /** Bytes that the unfinished lines of all connections take together. */
 const INPUT_TOTAL_BYTES = 128 * 1024 * 1024;
+/** A buffer up to this size ends nobody: it is what reading takes. */
+const INPUT_SMALL_BYTES = 64 * 1024;
 /** Bytes that the outboxes of all connections take together, one reply of each aside. */
 const OUTBOX_TOTAL_BYTES = 256 * 1024 * 1024;
 /** What an outbox may take even then, so that everyone is still answered, one request at a time. */
@@ -47,9 +50,13 @@ export class Server {
       codecSettings,
       diagnostics,
       shared: new SharedEncodings(),
+      turns: new Turns(),
       limits: () => this.#limits,
       holdOutput: (bytes) => this.#outputBytes += bytes,
-      holdInput: (bytes) => (this.#inputBytes += bytes) <= INPUT_TOTAL_BYTES,
+      holdInput: (bytes) => {
+        this.#inputBytes += bytes;
+        if (this.#inputBytes > INPUT_TOTAL_BYTES) this.#endLargestHolder();
+      },
       outboxShare: () => this.#outboxShare(),
     };
     services.log.onAppended = () => this.#onAppended();
@@ -93,6 +100,18 @@ export class Server {
     await Promise.race([stopped, grace]);
     clearTimeout(timer);
     for (const connection of this.#connections) connection.close();
+  }
+
+  /** Not whoever asks for a little more just now, but whoever has taken most. */
+  #endLargestHolder(): void {
+    const weight = ({ principal, heldInput }: Connection) =>
+      principal === null ? heldInput + INPUT_TOTAL_BYTES : heldInput;
+    let largest: Connection | null = null;
+    for (const connection of this.#connections) {
+      if (connection.heldInput <= INPUT_SMALL_BYTES) continue;
+      if (largest === null || weight(connection) > weight(largest)) largest = connection;
+    }
+    largest?.refuseToHold();
   }
 
   /** Fair while there is room for all; next to nothing once all of them together hold too much. */

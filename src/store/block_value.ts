@@ -35,7 +35,7 @@ export interface EncodedBlock {
 export const BLOCK_BYTES = 60 * 1024;
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+const decoder = new TextDecoder("utf-8", { fatal: true });
 
 /** Characters that an event takes in a block, dedup key included, if all of them are ASCII. */
 export function lineChars(event: LogEvent, dedup: DedupEntry | undefined): number {
@@ -91,7 +91,12 @@ export function describeBlock(
 /** Reads a block back. `lines` are those of the value, or its chunks put together. */
 export function decodeBlock(firstSeq: number, value: BlockValue, lines: Uint8Array): Block {
   const block = new StoredBlock(firstSeq, value, lines);
-  // Read now: what is damaged is the reader's error here, and nobody's later.
+  // Read now: what is damaged is the reader's error here, and nobody's later; envelopes go out as they are.
+  try {
+    for (const { envelope } of block.events) JSON.parse(envelope);
+  } catch {
+    throw damaged(firstSeq);
+  }
   if (block.events.at(-1)?.seq !== value.last_seq) throw damaged(firstSeq);
   return block;
 }

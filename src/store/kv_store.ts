@@ -142,7 +142,13 @@ class KvStore implements LogStore {
         : await this.#chunks(seq, value.chunks);
       // Retention has taken it between the one read and the other; so has it all before it.
       if (lines === null) break;
-      blocks.push(decodeBlock(seq, value, lines));
+      try {
+        blocks.push(decodeBlock(seq, value, lines));
+      } catch (error) {
+        // A damaged block is the error of who asks for it, not of who reads up to it.
+        if (blocks.length === 0) throw error;
+        break;
+      }
     }
     return blocks[0]?.firstSeq === first.firstSeq ? blocks : [];
   }

@@ -40,6 +40,14 @@ Deno.test("a payload of - comes from stdin, line breaks and all", async () => {
   assert(stdout.includes('{"text":"ä","n":1.5}'), stdout);
 });
 
+Deno.test("a payload nested too deep is refused with the rule, and the command ends", async () => {
+  await using daemon = await startTestDaemon();
+  const deep = "[".repeat(200) + "]".repeat(200);
+  const { code, stdout, stderr } = await run(daemon, "send", "notify", deep);
+  assertEquals([code, stdout], [1, ""]);
+  assert(stderr.includes("at most 128 levels"), stderr);
+});
+
 Deno.test("a dedup key stores once and says so", async () => {
   await using daemon = await startTestDaemon();
   const first = await json(daemon, "send", "notify", "1", "--dedup-key", "k");

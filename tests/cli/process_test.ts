@@ -2,7 +2,8 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { daemonCommand } from "../../src/client/spawn.ts";
-import { type Finished, jsonLines, postern } from "../support/cli.ts";
+import { type Finished, jsonLines, postern, posternCommand } from "../support/cli.ts";
+import { RawClient } from "../support/raw_client.ts";
 
 /** A place for a daemon; whatever runs there in the end is stopped. */
 class Place implements AsyncDisposable {
@@ -69,6 +70,18 @@ Deno.test("a daemon that cannot start is told with its own reason", async () => 
   assert(!stderr.includes("\x1b"), stderr);
 });
 
+Deno.test("a daemon that is switched off is not started, and start says why", async () => {
+  await using place = new Place();
+  place.write("config.jsonc", '{ "daemon": { "enabled": false } }');
+  const { code, stdout, stderr } = await place.run("start");
+  assertEquals([code, stdout], [1, ""]);
+  assert(stderr.includes("switched off here, by daemon.enabled"), stderr);
+  const env = { POSTERN_DAEMON_ENABLED: "0" };
+  const other = await postern(["start", "--dir", `${place.base}/other`], { env });
+  assertEquals([other.code, other.stdout], [1, ""]);
+  assert(other.stderr.includes("switched off here, by daemon.enabled"), other.stderr);
+});
+
 Deno.test("a link in the directory's place is refused at the start", async () => {
   await using place = new Place();
   Deno.mkdirSync(`${place.base}/elsewhere`, { mode: 0o700 });
@@ -89,7 +102,9 @@ for (const name of ["with space", "with,comma", "o'quote", "ä€"]) {
 
 Deno.test("a directory too long for a socket works, and clients find the daemon", async () => {
   await using place = new Place("long".repeat(30));
-  assertEquals((await place.json("start")).started, true);
+  const { code, stderr } = await place.run("start");
+  assertEquals(code, 0, stderr);
+  assert(stderr.includes("more than 103 bytes"), stderr);
   const { socket } = await place.json("status");
   assert(String(socket).length <= 103);
 });
@@ -143,4 +158,49 @@ Deno.test("the compiled program starts itself", () => {
     path: "/x/postern",
     args: ["daemon", "--dir", "/x/d", "--mode", "background"],
   });
+});
+
+Deno.test("start says what a crash left", async () => {
+  await using place = new Place();
+  const { pid } = await place.json("start");
+  Deno.kill(Number(pid), "SIGKILL");
+  const { code, stdout, stderr } = await place.run("start");
+  assertEquals(code, 0, stderr);
+  assert(stdout.startsWith("started: "), stdout);
+  assert(stderr.includes(`(pid ${pid}`) && stderr.includes("did not stop in order"), stderr);
+});
+
+Deno.test("a stop does not wait for a subscriber that does not read", async () => {
+  await using place = new Place();
+  await place.json("start");
+  using reader = await RawClient.connect(`${place.directory}/postern.sock`);
+  const token = Deno.readTextFileSync(`${place.directory}/ipc-token`);
+  await reader.hello();
+  await reader.ask({ cmd: "auth", token });
+  const message = {
+    cmd: "send",
+    req_id: "s",
+    to: "self",
+    kind: "notify",
+    payload: "x".repeat(900_000),
+  };
+  for (let i = 0; i < 6; i++) assertEquals((await reader.ask(message)).ok, true);
+  await reader.send({ cmd: "subscribe", req_id: "r" });
+  const { code, stdout, stderr } = await place.run("stop", "--timeout", "20");
+  assertEquals([code, stdout], [0, "stopped\n"], stderr);
+});
+
+Deno.test("send ends with 1 and names the first unsent line when nobody reads its results", async () => {
+  await using place = new Place();
+  await place.json("start");
+  const child = posternCommand(["send", "--stdin", "--json", "--dir", place.directory], {
+    piped: true,
+  }).spawn();
+  await child.stdout.cancel();
+  const writer = child.stdin.getWriter();
+  const feeding = writer.write(new TextEncoder().encode(`{"payload":1}\n`.repeat(200_000)));
+  feeding.then(() => writer.close()).catch(() => {});
+  const stderr = await new Response(child.stderr).text();
+  assertEquals((await child.status).code, 1, stderr);
+  assert(/not sent from line \d+ on/.test(stderr), stderr);
 });

@@ -104,6 +104,15 @@ Deno.test("a client has at most 32 subscriptions, and one that ended makes room"
   await client.subscribe().started;
 });
 
+Deno.test("subscriptions that were refused do not count among a client's 32", async () => {
+  await using daemon = await startTestDaemon();
+  await using client = await connectTo(daemon);
+  for (let i = 0; i < 33; i++) {
+    await assertRejects(() => client.subscribe({ kinds: ["nonsense"] }).started, PosternError);
+  }
+  await client.subscribe().started;
+});
+
 Deno.test("since replays from there, whatever the consumer has acknowledged", async () => {
   await using daemon = await startTestDaemon();
   await daemon.fill(5);
@@ -131,6 +140,21 @@ Deno.test("what the daemon refuses has its code, and the client stays usable", a
     assertEquals(error.code, code);
   }
   assert(await client.status());
+});
+
+Deno.test("a payload nested deeper than a message may be is refused, and the client stays usable", async () => {
+  await using daemon = await startTestDaemon();
+  await using client = await connectTo(daemon);
+  const deep = `{"to":"self","kind":"notify","payload":${"[".repeat(200)}${"]".repeat(200)}}`;
+  const asked = [
+    client.send({ kind: "notify", payload: 1 }),
+    client.call("send", deep),
+    client.send({ kind: "notify", payload: 2 }),
+  ];
+  const error = await assertRejects(() => asked[1]!, PosternError, "128 levels");
+  assertEquals(error.code, "invalid_request");
+  assertEquals((await asked[0] as { seq: number }).seq, 1);
+  assertEquals((await asked[2] as { seq: number }).seq, 2);
 });
 
 Deno.test("when the daemon stops, closed tells why and streams throw", async () => {

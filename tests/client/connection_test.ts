@@ -64,6 +64,20 @@ Deno.test("a refusal rejects its request with the daemon's code and harms no oth
   connection.close();
 });
 
+Deno.test("a refusal without a req_id is that of the oldest request, and harms no other", async () => {
+  const { socket, connection } = open();
+  const asked = ["x", "y", "z"].map((name) => connection.request(name, "{}"));
+  await socket.hears(3);
+  socket.say({ ok: true, req_id: "1" });
+  socket.say({ ok: false, error: "invalid_command", message: "cannot be read" });
+  socket.say({ ok: true, req_id: "3", served: true });
+  await asked[0];
+  const error = await assertRejects(() => asked[1]!, PosternError, "cannot be read");
+  assertEquals(error.code, "invalid_request");
+  assertEquals(await asked[2], { served: true });
+  connection.close();
+});
+
 Deno.test("requests without a reply fail when the daemon ends the connection, and so do later ones", async () => {
   const { socket, connection } = open();
   const asked = connection.request("x", "{}");

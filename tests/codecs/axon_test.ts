@@ -8,6 +8,9 @@ import { parseMessage } from "../../src/codecs/json.ts";
 import { ERROR_CODES, type ErrorCode, PosternError } from "../../src/core/errors.ts";
 import { JsonText } from "../../src/core/text.ts";
 import type { LogEvent } from "../../src/core/event.ts";
+import { findOperation } from "../../src/operations/registry.ts";
+
+const isOperation = (name: string) => findOperation(name) !== undefined;
 
 /**
  * One step: what the client writes, and what comes of it: an operation that is called, or the code of a
@@ -178,7 +181,7 @@ function only(decoded: readonly Decoded[]): Decoded {
 
 /** A codec as the server knows it, to which a tag is opaque. */
 function axon(allowV1 = true): Codec {
-  return new AxonCodec({ allowV1 });
+  return new AxonCodec({ allowV1, isOperation });
 }
 
 /** A codec that has negotiated version 2. */
@@ -366,7 +369,7 @@ Deno.test("without a token version 1 opens its own commands, version 2 none", ()
 
 Deno.test("a silent connection listens as version 1, where that is spoken", () => {
   for (const allowV1 of [true, false]) {
-    const codec = new AxonCodec({ allowV1 });
+    const codec = new AxonCodec({ allowV1, isOperation });
     assertEquals(codec.hearsBroadcast, false);
     codec.listenAsV1();
     assertEquals(codec.hearsBroadcast, allowV1);
@@ -376,7 +379,10 @@ Deno.test("a silent connection listens as version 1, where that is spoken", () =
 Deno.test("a first message with cmd of its own chooses AXON, nothing else does", () => {
   for (const line of ['{"cmd":1}', '{"cmd":null,"hello":{},"method":"x"}']) {
     assert(isAxon(parseMessage(line)), line);
-    assertEquals(chooseDialect(parseMessage(line), { allowV1: true })?.dialect, "axon");
+    assertEquals(
+      chooseDialect(parseMessage(line), { allowV1: true, isOperation })?.dialect,
+      "axon",
+    );
   }
   for (
     const line of [
@@ -390,6 +396,6 @@ Deno.test("a first message with cmd of its own chooses AXON, nothing else does",
       '{"__proto__":{"cmd":1}}',
     ]
   ) {
-    assertEquals(chooseDialect(parseMessage(line), { allowV1: true }), null, line);
+    assertEquals(chooseDialect(parseMessage(line), { allowV1: true, isOperation }), null, line);
   }
 });

@@ -58,6 +58,25 @@ Deno.test("the backlog counts what waits, and nothing when it has gone in or fai
   assertEquals(log.backlogChars, 0);
 });
 
+Deno.test("whoever waits for a smaller backlog goes on when it is there, though the log never rests", async () => {
+  const { log } = openTestLog();
+  await log.backlogAtMost(0);
+  const chars = 400 * 1024;
+  for (let i = 0; i < 8; i++) log.append([newEvent({ chars })]);
+  let rounds = 0;
+  const most = 500;
+  let waits = true;
+  const keepBusy = () => {
+    if (waits && ++rounds < most) log.append([newEvent()]).whenSettled(keepBusy);
+  };
+  keepBusy();
+  await log.backlogAtMost(3 * chars);
+  waits = false;
+  assert(rounds < most, "others were kept busy all the time");
+  assert(log.backlogChars > chars && log.backlogChars <= 3 * chars, String(log.backlogChars));
+  await log.drain();
+});
+
 Deno.test("a failed commit fails its tickets with the failure, and uses no seq up", async () => {
   const { log, store } = openTestLog();
   assertEquals(await appendOne(log), 1);

@@ -228,7 +228,7 @@ async function compareWithModel(
         kind,
         topic,
         bufferedAtMs: lastMs,
-        expiresAtMs: ttlMs === null || ttlMs >= retention.maxAgeMs ? null : lastMs + ttlMs,
+        expiresAtMs: ttlMs === null || ttlMs >= retention.maxAgeMs ? null : clock.now() + ttlMs,
         chars: envelope.length,
       })));
     }

@@ -5,6 +5,7 @@ import { PosternError } from "../../src/core/errors.ts";
 import { defaultConfig, parseConfig, validateConfig } from "../../src/daemon/config.ts";
 import { DEFAULTS } from "../../src/daemon/config_defaults.ts";
 import { loadConfig, readOverrides } from "../../src/daemon/settings.ts";
+import { startTestDaemon, type TestDaemon } from "../support/in_process.ts";
 import { startProcess, TestDirectory } from "../support/process.ts";
 
 function fault(text: string): string {
@@ -148,4 +149,23 @@ Deno.test("socket.dir and POSTERN_SOCKET_PATH move the socket, and daemon.json n
     assertEquals(await process.end(), 0);
     assertEquals(place.names(), [], "the socket is gone, the directory of a person stays");
   }
+});
+
+Deno.test("keys that are configured for parts still to come are named in the log, others are not", async () => {
+  const warnings = ({ logged }: TestDaemon) =>
+    logged.filter(({ message }) => message === "configured, and without effect in this version");
+  await using plain = await startTestDaemon({
+    config: { http: { enabled: true }, limits: { max_in_flight: 100 } },
+  });
+  assertEquals(warnings(plain), []);
+  await using ahead = await startTestDaemon({
+    config: {
+      http: { max_sse_clients: 7 },
+      limits: { max_in_flight: 100, blob_bytes: 5 },
+      daemon: { idle_timeout_ms: 7 },
+    },
+  });
+  assertEquals(warnings(ahead).map(({ level, fields }) => [level, fields]), [
+    ["warn", { keys: ["http.max_sse_clients", "limits.blob_bytes", "daemon.idle_timeout_ms"] }],
+  ]);
 });

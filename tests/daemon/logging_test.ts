@@ -118,6 +118,21 @@ Deno.test("lines that cannot be written are counted, and the daemon goes on", as
   assertMatch(test.lines().at(-1)!, /after$/);
 });
 
+Deno.test("a rotation whose copy is refused leaves the rotated files as they are", async () => {
+  await using test = await open({ max_bytes: 4096, files: 3 });
+  for (let index = 0; index < 500; index++) test.log.info("line", { index });
+  const rotated = () => [1, 2].map((n) => test.directory.read("log", `daemon.log.${n}`));
+  const before = rotated();
+  const obstacle = test.directory.at("log", "daemon.log.new");
+  Deno.mkdirSync(obstacle);
+  for (let index = 0; index < 100; index++) test.log.info("refused", { index });
+  assertEquals(rotated(), before);
+  Deno.removeSync(obstacle);
+  test.log.info("after");
+  assertEquals(rotated()[1], before[0], "the next one succeeds");
+  assertMatch(test.lines().at(-1)!, /after$/);
+});
+
 Deno.test("a second log in the same thread is refused", async () => {
   await using test = await open();
   await assertRejects(

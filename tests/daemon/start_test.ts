@@ -185,3 +185,18 @@ Deno.test("a daemon whose start fails later leaves neither a pid nor a socket", 
   assertStringIncludes(directory.log, "out of luck on purpose");
   assertEquals(directory.names(), ["clients", "daemon.lock", "log"]);
 });
+
+Deno.test("a daemon that is switched off in the configuration does not start, and says so", async () => {
+  await using directory = new TestDirectory();
+  Deno.writeTextFileSync(directory.at("config.jsonc"), `{ "daemon": { "enabled": false } }`);
+  await refusedStart(directory, /cannot start: .*switched off here, by daemon\.enabled/);
+  assertEquals(directory.names(), ["clients", "config.jsonc", "daemon.lock", "log"]);
+});
+
+Deno.test("a daemon that is switched off in the environment does not start, and says so", async () => {
+  await using directory = new TestDirectory();
+  const env = { POSTERN_DAEMON_ENABLED: "0" };
+  await using process = startProcess(directory.path, { env });
+  assertEquals(await process.end(), 1);
+  assertMatch(process.stderr, /cannot start: .*switched off here, by daemon\.enabled/);
+});

@@ -124,13 +124,13 @@ Deno.test("SIGHUP re-reads the configuration and names what needs a restart", as
   );
 });
 
-Deno.test("SIGHUP with a wrong configuration changes nothing and says why", async () => {
+Deno.test("SIGHUP with a wrong configuration leaves it as it was and says why", async () => {
   await using directory = new TestDirectory();
   await using process = await startProcess(directory.path).ready();
   Deno.writeTextFileSync(directory.at("config.jsonc"), `{ "log": { "level": "loud" } }`);
   process.signal("SIGHUP");
-  assertMatch(await process.says(/SIGHUP:/), /nothing changed: .*log\.level must be one of/);
-  assertStringIncludes(directory.log, "SIGHUP changed nothing");
+  assertMatch(await process.says(/SIGHUP:/), /configuration unchanged: .*log\.level must be one of/);
+  assertStringIncludes(directory.log, "SIGHUP left the configuration as it was");
 });
 
 Deno.test("an operator's system.shutdown stops the daemon in order", async () => {
@@ -168,3 +168,36 @@ async function converse(path: string, lines: readonly unknown[]): Promise<{ ok: 
   }
   return JSON.parse(answer.split("\n")[lines.length - 1]!);
 }
+
+Deno.test("the same signal twice at once, as one Ctrl-C through another program, is one", async () => {
+  await using directory = new TestDirectory();
+  await using process = await startProcess(directory.path).ready();
+  process.signal("SIGINT");
+  process.signal("SIGINT");
+  assertEquals(await process.end(), 0);
+});
+
+Deno.test("a broken configuration does not keep SIGHUP from revoking the token", async () => {
+  await using directory = new TestDirectory();
+  await using process = await startProcess(directory.path).ready();
+  const old = directory.read("ipc-token");
+  Deno.removeSync(directory.at("ipc-token"));
+  Deno.writeTextFileSync(directory.at("config.jsonc"), "{bad");
+  process.signal("SIGHUP");
+  await process.says(/SIGHUP: .*no JSON/);
+  assertEquals((await authenticate(directory.at("postern.sock"), old)).ok, false);
+});
+
+Deno.test("a store that has gone back is told to whoever starts the daemon", async () => {
+  await using directory = new TestDirectory();
+  {
+    await using process = await startProcess(directory.path).ready();
+    process.signal("SIGTERM");
+    assertEquals(await process.end(), 0);
+  }
+  const [, epoch] = directory.read("events.head").trim().split(" ");
+  Deno.writeTextFileSync(directory.at("events.head"), `0000000000000007 ${epoch}\n`);
+  await using next = startProcess(directory.path);
+  await next.says(/gone back behind what was acknowledged.*acknowledged_seq=7/);
+  await next.ready();
+});

@@ -204,6 +204,22 @@ Deno.test("axon.md: consumer.list shows each cursor and its lag; consumer.remove
   expectError(await client.ask({ cmd: "consumer.remove", consumer: "unheard of" }), "not_found");
 });
 
+Deno.test("axon.md: a consumer that is removed while it subscribes can acknowledge what comes then", async () => {
+  await using daemon = await startTestDaemon();
+  await daemon.fill(2);
+  const reader = await daemon.v2("reader");
+  await reader.ask({ cmd: "subscribe" });
+  await reader.pushedMany(2);
+  const other = await daemon.v2("other");
+  assertEquals((await other.ask({ cmd: "consumer.remove", consumer: "reader" })).ok, true);
+  await daemon.fill(1);
+  assertEquals((await reader.pushed()).seq, 3);
+  assertEquals((await reader.ask({ cmd: "ack", up_to_seq: 3 })).acked_seq, 3);
+  await daemon.restart();
+  const again = await daemon.v2("reader");
+  assertEquals((await again.ask({ cmd: "inbox" })).messages, []);
+});
+
 Deno.test("axon.md: system.whoami and peer.list are whoami and peers", async () => {
   await using daemon = await startTestDaemon();
   const client = await daemon.v2();

@@ -149,6 +149,21 @@ Deno.test("axon.md: the third failed authentication on a connection closes it, a
   assertEquals((await other.ask({ cmd: "inbox" })).ok, true);
 });
 
+Deno.test("axon.md: what is pipelined behind the third failed authentication is auth_failed, too", async () => {
+  await using daemon = await startTestDaemon();
+  const client = await daemon.v2();
+  const auth = { cmd: "auth", token: WRONG };
+  const commands = [auth, auth, auth, SEND, { cmd: "status" }, { ...auth, token: daemon.token }];
+  await client.send(...commands.map((command, i) => ({ ...command, req_id: `${i}` })));
+  const lines = await client.untilClosed();
+  assertEquals(
+    lines.map((line) => [line.req_id, line.error]),
+    commands.map((_, i) => [`${i}`, "auth_failed"]),
+  );
+  const { events } = await (await daemon.v2()).ask({ cmd: "event.read", after: 0 });
+  assertEquals(events, [], "nothing of it was carried out");
+});
+
 Deno.test("2.2 the daemon writes a random 256-bit token in hex, mode 0600", async () => {
   await using one = await startTestDaemon();
   await using other = await startTestDaemon();
@@ -227,6 +242,33 @@ Deno.test("2.2 rotation is a new file and a reload: the new token counts at once
   assertEquals(await authWith(daemon, old), "auth_failed");
 });
 
+Deno.test("axon.md: when the token is replaced, connections that showed the old one end, and no other", async () => {
+  await using daemon = await startTestDaemon();
+  const shown = await daemon.v2();
+  const silent = await daemon.connect();
+  await silent.hello();
+  await daemon.reload();
+  assertEquals((await shown.ask({ cmd: "inbox" })).ok, true, "the same token stays");
+  const fresh = "ab".repeat(32);
+  await Deno.writeTextFile(daemon.tokenPath, fresh);
+  await daemon.reload();
+  assertEquals(await shown.untilClosed(), []);
+  assertEquals((await silent.ask({ cmd: "auth", token: fresh })).auth, "accepted");
+  await daemon.reload();
+  assertEquals((await silent.ask({ cmd: "inbox" })).ok, true);
+});
+
+Deno.test("axon.md: with trust_socket a replaced token ends no connection that showed none", async () => {
+  await using daemon = await startTestDaemon({ config: { trust_socket: true } });
+  const client = await daemon.connect();
+  await client.hello();
+  await client.ask({ cmd: "subscribe" });
+  await Deno.writeTextFile(daemon.tokenPath, "ab".repeat(32));
+  await daemon.reload();
+  await client.ask({ cmd: "send", to: "self", kind: "notify", payload: 1 });
+  assertEquals((await client.pushed()).seq, 1);
+});
+
 Deno.test("2.1 with trust_socket a connection counts as the owner's, and auth is accepted but unnecessary", async () => {
   await using daemon = await startTestDaemon({ config: { trust_socket: true } });
   const client = await daemon.connect();
@@ -285,3 +327,15 @@ async function authWith(daemon: TestDaemon, token: string): Promise<string> {
 function isRoot(): boolean {
   return Deno.uid() === 0;
 }
+
+Deno.test("axon.md: no error repeats a token, whatever else is wrong with it", async () => {
+  await using daemon = await startTestDaemon();
+  const client = await daemon.connect();
+  await client.hello();
+  for (const token of [daemon.token + " ".repeat(2000), 1234567, [daemon.token], null]) {
+    const reply = await client.ask({ cmd: "auth", token });
+    expectError(reply, "invalid_command");
+    const shown = JSON.stringify(reply);
+    assert(!shown.includes(daemon.token.slice(0, 16)) && !shown.includes("1234567"), shown);
+  }
+});

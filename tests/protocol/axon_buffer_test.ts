@@ -86,6 +86,19 @@ Deno.test("4.2 when the buffer is full by bytes, the oldest messages go until it
   assertEquals(gap, { from_seq: 1, to_seq: 100 - messages.length });
 });
 
+Deno.test("axon.md: a subscriber gets an event that is larger than the whole buffer", async () => {
+  await using daemon = await startTestDaemon({ config: { ipc: { buffer_byte_cap: 100 } } });
+  const client = await daemon.v2();
+  await client.ask({ cmd: "subscribe" });
+  for (const seq of range(1, 3)) {
+    await daemon.fill(1, { payload: "x".repeat(1000) });
+    const event = await client.pushed();
+    assertEquals([event.seq, "gap" in event], [seq, false]);
+  }
+  const late = await daemon.v2("late");
+  assertEquals(seqsOf((await late.ask({ cmd: "inbox" })).messages), [3], "the newest stays");
+});
+
 Deno.test("4.2 expired messages are gone, and what comes later is there", async () => {
   await using daemon = await startTestDaemon({ config: { ipc: { buffer_ttl_secs: 2 } } });
   await daemon.fill(3);
@@ -122,13 +135,20 @@ Deno.test("axon.md: ttl_secs is capped by buffer_ttl_secs", async () => {
   await untilEmpty(await daemon.v2());
 });
 
-Deno.test("4.2 with buffer_size 0 inbox is always empty; axon.md: send still answers a seq", async () => {
-  await using daemon = await startTestDaemon({ config: { ipc: { buffer_size: 0 } } });
-  assertEquals(await daemon.fill(3), [1, 2, 3]);
-  const client = await daemon.v2();
-  const { messages, next_seq, has_more } = await client.ask({ cmd: "inbox" });
-  assertEquals([messages, next_seq, has_more], [[], null, false]);
-});
+for (const key of ["buffer_size", "buffer_byte_cap"]) {
+  Deno.test(`4.2 with ${key} 0 inbox is always empty; axon.md: send still answers a seq`, async () => {
+    await using daemon = await startTestDaemon({ config: { ipc: { [key]: 0 } } });
+    const live = await daemon.v2("live");
+    await live.ask({ cmd: "subscribe" });
+    assertEquals(await daemon.fill(3), [1, 2, 3]);
+    assertEquals(seqsOf(await live.pushedMany(3)), [1, 2, 3]);
+    const client = await daemon.v2();
+    const { messages, next_seq, has_more } = await client.ask({ cmd: "inbox" });
+    assertEquals([messages, next_seq, has_more], [[], null, false]);
+    assertEquals((await client.ask({ cmd: "subscribe" })).replayed, 0);
+    await client.expectNothingPushed();
+  });
+}
 
 Deno.test("axon.md: with buffer_size 0 subscribers get each event once, and nothing can be read again", async () => {
   await using daemon = await startTestDaemon({ config: { ipc: { buffer_size: 0 } } });

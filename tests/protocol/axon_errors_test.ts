@@ -183,3 +183,10 @@ Deno.test("axon.md: more connections than max_connections are refused, and those
   assertEquals(lines.map((line) => line.error), ["too_many"]);
   for (const client of kept) assertEquals((await client.ask({ cmd: "inbox" })).ok, true);
 });
+
+Deno.test("7 an unknown dotted command is invalid_command, before a hello too", async () => {
+  await using daemon = await startTestDaemon();
+  const client = await daemon.connect();
+  expectError(await client.askBare({ cmd: "no.such" }), "invalid_command");
+  expectError(await client.askBare({ cmd: "event.read" }), "hello_required");
+});

@@ -192,3 +192,12 @@ Deno.test("axon.md: messages beyond the size of one stored value come back whole
     await client.ask({ cmd: "ack", up_to_seq: next_seq });
   }
 });
+
+Deno.test("axon.md: a gap with nothing behind it can be acknowledged away", async () => {
+  await using daemon = await startTestDaemon({ config: { ipc: { buffer_size: 0 } } });
+  await daemon.fill(3);
+  const client = await daemon.v2();
+  assertEquals((await client.ask({ cmd: "inbox" })).gap, { from_seq: 1, to_seq: 3 });
+  assertEquals((await client.ask({ cmd: "ack", up_to_seq: 3 })).acked_seq, 3);
+  assertEquals((await client.ask({ cmd: "inbox" })).gap, undefined);
+});

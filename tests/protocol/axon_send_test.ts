@@ -62,6 +62,19 @@ Deno.test("3.1 another id is peer_not_found, and nothing is appended", async () 
   assertEquals((await client.ask({ cmd: "inbox" })).messages, []);
 });
 
+Deno.test("3.1 messages_sent counts what was accepted, and no peer_not_found", async () => {
+  await using daemon = await startTestDaemon();
+  const client = await daemon.v2();
+  const sent = async () => (await countersOf(client))[1];
+  await client.ask({ cmd: "send", to: OTHER_AGENT, kind: "notify", payload: {} });
+  assertEquals(await sent(), 0);
+  await client.ask({ cmd: "send", to: "self", kind: "notify", payload: {} });
+  assertEquals(await sent(), 1);
+  const events = [1, 2].map((payload) => ({ kind: "notify", payload }));
+  await client.ask({ cmd: "event.send", events });
+  assertEquals(await sent(), 3);
+});
+
 Deno.test("3.1 send without to, kind or payload is invalid_command", async () => {
   await using daemon = await startTestDaemon();
   const client = await daemon.v2();

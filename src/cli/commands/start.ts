@@ -4,6 +4,7 @@ import { startDaemonProcess } from "../../client/autostart.ts";
 import { VERSION } from "../../client/mod.ts";
 import type { Command, Context } from "../command.ts";
 import { EXIT } from "../exit_codes.ts";
+import { printable } from "../output.ts";
 import { targetOf } from "../session.ts";
 
 const MAX_TIMEOUT_SECS = 3600;
@@ -23,7 +24,8 @@ export const command: Command = {
 export async function start({ values, out }: Context): Promise<number> {
   const timeoutMs = (values.integer("timeout", [1, MAX_TIMEOUT_SECS]) ?? 30) * 1000;
   const { directory } = targetOf(values);
-  const { started, pid, version } = await startDaemonProcess({ directory, timeoutMs });
+  const { started, pid, version, notices } = await startDaemonProcess({ directory, timeoutMs });
+  for (const notice of notices) await out.note(`postern: ${printable(notice)}`);
   await out.result({ started, pid, version, directory }, () => {
     const what = started ? "started" : "already running";
     return `${what}: pid ${pid ?? "unknown"}, version ${version ?? "unknown"}, in ${directory}`;
