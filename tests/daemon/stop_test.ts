@@ -129,7 +129,10 @@ Deno.test("SIGHUP with a wrong configuration leaves it as it was and says why", 
   await using process = await startProcess(directory.path).ready();
   Deno.writeTextFileSync(directory.at("config.jsonc"), `{ "log": { "level": "loud" } }`);
   process.signal("SIGHUP");
-  assertMatch(await process.says(/SIGHUP:/), /configuration unchanged: .*log\.level must be one of/);
+  assertMatch(
+    await process.says(/SIGHUP:/),
+    /configuration unchanged: .*log\.level must be one of/,
+  );
   assertStringIncludes(directory.log, "SIGHUP left the configuration as it was");
 });
 
