@@ -11,8 +11,8 @@ import type { LogEvent } from "../core/event.ts";
 import type { Gap } from "../core/read.ts";
 import { JsonText } from "../core/text.ts";
 import { IPC_VERSION } from "../core/version.ts";
-import type { Codec, CodecSettings, Decoded, Delivery } from "./codec.ts";
-import { isObject } from "./json.ts";
+import type { Codec, CodecSettings, Decoded, DecodedMessage, Delivery } from "./codec.ts";
+import { encodeFields, encodeJson, isObject } from "./json.ts";
 
 interface AxonTag {
   readonly command: string;
@@ -99,14 +99,14 @@ export class AxonCodec implements Codec {
     this.#spokeV1 = true;
   }
 
-  decode(message: unknown): readonly Decoded[] {
+  decode(message: unknown): DecodedMessage {
     const reqId = isObject(message) ? ownString(message, "req_id") : undefined;
     const tag: AxonTag = { command: "", reqId };
     try {
-      return [this.#decode(message, reqId)];
+      return { requests: [this.#decode(message, reqId)], isBatch: false };
     } catch (error) {
       if (!(error instanceof PosternError)) throw error;
-      return [{ refusal: error, tag }];
+      return { requests: [{ refusal: error, tag }], isBatch: false };
     }
   }
 
@@ -128,6 +128,11 @@ export class AxonCodec implements Codec {
     const fixed = { ok: false, req_id: tag?.reqId, error: ERRORS[code], message };
     // Again behind the details, which must not stand in the place of any of them.
     return JSON.stringify({ ...fixed, ...details, ...fixed });
+  }
+
+  /** AXON has no batches of requests. */
+  encodeBatch(): null {
+    return null;
   }
 
   encodeEvent(event: LogEvent, { replay, gap }: Delivery): string {
@@ -251,19 +256,10 @@ function fieldsOf(result: unknown): string {
     typeof result !== "object" || result === null || Array.isArray(result) ||
     result instanceof JsonText
   ) {
-    return `,"result":${jsonOf(result)}`;
+    return `,"result":${encodeJson(result)}`;
   }
-  let text = "";
-  const fields = result as Record<string, unknown>;
-  for (const name in fields) {
-    const value = fields[name];
-    if (value !== undefined) text += `,"${name}":${jsonOf(value)}`;
-  }
-  return text;
-}
-
-function jsonOf(value: unknown): string {
-  return value instanceof JsonText ? value.text : JSON.stringify(value);
+  const fields = encodeFields(result);
+  return fields === "" ? "" : `,${fields}`;
 }
 
 function gapField(gap: Gap | null): string {

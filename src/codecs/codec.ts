@@ -17,6 +17,14 @@ export type Decoded =
   | { readonly call: { readonly operation: string; readonly params: unknown }; readonly tag: Tag }
   | { readonly refusal: PosternError; readonly tag: Tag };
 
+/** What one message asks for. */
+export interface DecodedMessage {
+  /** At least one. */
+  readonly requests: readonly Decoded[];
+  /** Whether the replies go together, in one line. */
+  readonly isBatch: boolean;
+}
+
 /** How an event is told on a subscription. */
 export interface Delivery {
   readonly subscriptionId: string;
@@ -40,14 +48,16 @@ export interface Codec {
   readonly singleSubscription: boolean;
   /** Whether this connection is at present one that hears every event without asking. */
   readonly hearsBroadcast: boolean;
-  /** Decodes one message; several requests when the dialect has batches. */
-  decode(message: unknown): readonly Decoded[];
+  /** Decodes one message. Does not throw: what is wrong is a refusal. */
+  decode(message: unknown): DecodedMessage;
   /** Whether the dialect opens an operation to a connection without a token, as it stands now. */
   opens(operation: string): boolean;
   /** @returns A line without its end, or `null` when nothing is to be said. */
   encodeResult(tag: Tag, result: unknown): string | null;
   /** @param tag `null` for an error that belongs to no request. */
   encodeError(tag: Tag | null, error: PosternError): string | null;
+  /** Puts the replies of a batch into one line; `null` when there are none. */
+  encodeBatch(replies: readonly string[]): string | null;
   encodeEvent(event: LogEvent, delivery: Delivery): string;
   encodeBroadcast(event: LogEvent, gap: Gap | null): string;
   /** Equal for deliveries that give the same text; `null` when every subscription has its own. */

@@ -7,6 +7,7 @@
  */
 
 import { PosternError } from "../core/errors.ts";
+import { JsonText } from "../core/text.ts";
 
 declare global {
   interface JSON {
@@ -50,6 +51,27 @@ export function parseMessage(text: string): unknown {
  */
 export function parseExact(text: string): unknown {
   return RISKY_NUMBER.test(text) ? JSON.parse(text, keepNumber) : JSON.parse(text);
+}
+
+/** As `JSON.stringify`, for a value whose own fields may be text that is JSON already. */
+export function encodeJson(value: unknown): string {
+  if (value instanceof JsonText) return value.text;
+  return isObject(value) ? `{${encodeFields(value)}}` : JSON.stringify(value);
+}
+
+/** The fields of an object without its braces. */
+export function encodeFields(value: object): string {
+  const fields = value as Record<string, unknown>;
+  let text = "";
+  for (const name in fields) {
+    const field = fields[name];
+    if (field === undefined) continue;
+    const encoded = field instanceof JsonText ? field.text : JSON.stringify(field);
+    text += text === ""
+      ? `${JSON.stringify(name)}:${encoded}`
+      : `,${JSON.stringify(name)}:${encoded}`;
+  }
+  return text;
 }
 
 /** Whether a value is a JSON object; arrays and null are none. */

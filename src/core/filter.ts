@@ -7,37 +7,57 @@
 
 import type { Kind, LogEvent } from "./event.ts";
 
+/** What a reader wants to see; all of it must hold. */
+export interface Wanted {
+  readonly kinds?: readonly Kind[] | undefined;
+  /** Patterns of which the topic must match one; events without a topic do not. */
+  readonly topics?: readonly string[] | undefined;
+  /** Patterns of which the channel must match one: the topic, else `event.<kind>`. */
+  readonly channels?: readonly string[] | undefined;
+}
+
 /** A compiled filter. */
 export class Filter {
   /** Equal for filters that let the same events through by the same rules. */
   readonly key: string;
   readonly #kinds: ReadonlySet<Kind> | null;
   readonly #topics: readonly (readonly string[])[] | null;
+  readonly #channels: readonly (readonly string[])[] | null;
 
-  /**
-   * @param kinds Kinds to let through; `undefined` for all, an empty list for none.
-   * @param topics Topic patterns of which one must match; `undefined` for all, and events without a topic.
-   */
-  constructor(kinds?: readonly Kind[], topics?: readonly string[]) {
+  /** @param wanted What to let through; what is left out lets everything through, an empty list nothing. */
+  constructor(wanted: Wanted = {}) {
+    const { kinds, topics, channels } = wanted;
     this.#kinds = kinds ? new Set(kinds) : null;
-    this.#topics = topics ? topics.map((pattern) => pattern.split(".")) : null;
-    const kindKey = kinds ? [...new Set(kinds)].sort().join(",") : "*";
-    const topicKey = topics ? [...new Set(topics)].sort().join(",") : "*";
-    this.key = `${kindKey}|${topicKey}`;
+    this.#topics = patternsOf(topics);
+    this.#channels = patternsOf(channels);
+    this.key = [kinds, topics, channels]
+      .map((list) => list ? [...new Set<string>(list)].sort().join(",") : "*").join("|");
   }
 
   /** Whether every event passes. */
   get passesAll(): boolean {
-    return this.#kinds === null && this.#topics === null;
+    return this.#kinds === null && this.#topics === null && this.#channels === null;
   }
 
   matches(event: LogEvent): boolean {
     if (this.#kinds !== null && !this.#kinds.has(event.kind)) return false;
-    if (this.#topics === null) return true;
-    if (event.topic === null) return false;
-    const segments = event.topic.split(".");
-    return this.#topics.some((pattern) => matchesPattern(pattern, segments));
+    if (!matchesAny(this.#topics, event.topic)) return false;
+    if (this.#channels === null) return true;
+    return matchesAny(this.#channels, event.topic ?? `event.${event.kind}`);
   }
+}
+
+function patternsOf(
+  patterns: readonly string[] | undefined,
+): readonly (readonly string[])[] | null {
+  return patterns ? patterns.map((pattern) => pattern.split(".")) : null;
+}
+
+function matchesAny(patterns: readonly (readonly string[])[] | null, name: string | null): boolean {
+  if (patterns === null) return true;
+  if (name === null) return false;
+  const segments = name.split(".");
+  return patterns.some((pattern) => matchesPattern(pattern, segments));
 }
 
 /** A filter that lets every event through. */

@@ -3,7 +3,7 @@
 import { z } from "zod";
 import { PosternError, shown } from "../core/errors.ts";
 import { isReservedTopic, type LogEvent, type NewEvent } from "../core/event.ts";
-import { ALL_EVENTS, Filter } from "../core/filter.ts";
+import { ALL_EVENTS, Filter, type Wanted } from "../core/filter.ts";
 import type { Appended } from "../core/group_commit.ts";
 import { readStretch } from "../core/read.ts";
 import { JsonText, utf8Length } from "../core/text.ts";
@@ -19,6 +19,7 @@ import {
   seq,
   storedEvent,
   topic,
+  topicPatterns,
 } from "./params.ts";
 
 /** A batch is at most this large, as it is stored. */
@@ -211,7 +212,7 @@ export const EVENT_INBOX = defineOperation({
     const consumer = consumers.find(name ?? caller.consumer);
     const { events, hasMore, gap } = await readStretch(log, {
       after: consumer?.ackedSeq ?? 0,
-      filter: filterOf(kinds, topics),
+      filter: filterOf({ kinds, topics }),
       limit,
     });
     const last = events.at(-1)?.seq ?? null;
@@ -256,7 +257,7 @@ export const EVENT_READ = defineOperation({
   }),
   async handle({ after, limit, kinds, topics }, { services }) {
     requireInLog("event.read: after", after, services.log.head);
-    const filter = filterOf(kinds, topics);
+    const filter = filterOf({ kinds, topics });
     const { events, hasMore, gap } = await readStretch(services.log, { after, filter, limit });
     return { events: asMessages(events), has_more: hasMore, ...(gap === null ? {} : { gap }) };
   },
@@ -270,6 +271,8 @@ export const EVENT_SUBSCRIBE = defineOperation({
     consumer: consumerName.nullable().optional()
       .describe("whose cursor; this connection's if absent, null for a reader without one"),
     ...filterFields,
+    channels: topicPatterns.optional()
+      .describe("patterns of the channel: an event's topic, or event.<kind> where it has none"),
     replay: z.boolean().default(true).describe("whether to begin with what is there already"),
     since: seq.optional().describe(
       "replay from behind this seq instead of the consumer's acked_seq",
@@ -280,12 +283,12 @@ export const EVENT_SUBSCRIBE = defineOperation({
     replayed: z.number().int().describe("how many events the replay will send"),
     replay_to_seq: seq.describe("the last seq of the replay"),
   }),
-  async handle({ consumer: name, kinds, topics, replay, since }, { services, caller }) {
+  async handle({ consumer: name, kinds, topics, channels, replay, since }, { services, caller }) {
     const { log, consumers } = services;
     const replayTo = log.head;
     if (since !== undefined) requireInLog("event.subscribe: since", since, replayTo);
     const consumer = name === null ? null : consumers.open(name ?? caller.consumer);
-    const filter = filterOf(kinds, topics);
+    const filter = filterOf({ kinds, topics, channels });
     const after = replay ? since ?? consumer?.ackedSeq ?? 0 : replayTo;
     const replayed = await log.count(after + 1, replayTo, filter);
     const subscription_id = caller.subscribe({
@@ -313,11 +316,11 @@ export const EVENT_UNSUBSCRIBE = defineOperation({
   },
 });
 
-function filterOf(
-  kinds: ConstructorParameters<typeof Filter>[0],
-  topics: readonly string[] | undefined,
-): Filter {
-  return kinds === undefined && topics === undefined ? ALL_EVENTS : new Filter(kinds, topics);
+function filterOf(wanted: Wanted): Filter {
+  const { kinds, topics, channels } = wanted;
+  return kinds === undefined && topics === undefined && channels === undefined
+    ? ALL_EVENTS
+    : new Filter(wanted);
 }
 
 /** A place beyond the head was read from another log: to wait there would lose events silently. */

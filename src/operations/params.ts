@@ -40,10 +40,12 @@ export const topicPattern: z.ZodString = z.string().refine(isTopicPattern, {
     "a topic pattern must be dot-separated segments of [A-Za-z0-9_-] or *, a last one may be >, at most 256 bytes",
 });
 
+export const topicPatterns = z.array(topicPattern).max(MAX_PATTERNS);
+
 /** What a reader wants to see. */
 export const filterFields = {
   kinds: z.array(kind).max(KINDS.length).optional().describe("kinds to let through; all if absent"),
-  topics: z.array(topicPattern).max(MAX_PATTERNS).optional()
+  topics: topicPatterns.optional()
     .describe("topic patterns of which one must match; all events if absent"),
 };
 

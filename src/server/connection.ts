@@ -1,25 +1,25 @@
 /**
  * One connection: read, decode, invoke, encode, write.
  *
- * Invariants: requests begin in their order, and one begins when those before it have ended, except that
- * appends may wait for the disk together; replies leave in the order of the requests; a connection that does
- * not read its replies is not read from either. Bounds: requests in flight, bytes of the outbox, bytes of a
+ * Invariant: a connection that does not read its replies is not read from either. Bounds: requests in flight, bytes of the outbox, bytes of a
  * line, subscriptions, and the log's backlog, all from `ServerLimits`.
  */
 
-import type { Codec, Decoded } from "../codecs/codec.ts";
-import { AxonCodec } from "../codecs/axon.ts";
-import { chooseDialect } from "../codecs/dialects.ts";
+import type { Codec } from "../codecs/codec.ts";
+import {
+  chooseDialect,
+  DIALECTS_BEGIN,
+  fallbackCodec,
+  listeningCodec,
+} from "../codecs/dialects.ts";
 import { parseMessage } from "../codecs/json.ts";
 import { LineSplitter } from "../codecs/ndjson.ts";
 import { PosternError } from "../core/errors.ts";
 import { type Principal, TRUSTED } from "../core/principal.ts";
-import { Ticket } from "../core/ticket.ts";
-import type { Caller, Context, LogSubscriptionRequest } from "../operations/operation.ts";
-import { findOperation, invoke } from "../operations/registry.ts";
+import type { Caller, LogSubscriptionRequest } from "../operations/operation.ts";
 import { ConnectionStreams } from "./connection_streams.ts";
 import { Outbox } from "./outbox.ts";
-import { ReplyQueue, type Slot } from "./reply_queue.ts";
+import { Requests } from "./requests.ts";
 import type { ServerContext } from "./context.ts";
 
 /** Failed authentications after which a connection is closed. */
@@ -39,10 +39,8 @@ const MAX_BACKLOG_CHARS = 32 * 1024 * 1024;
 export class Connection implements Caller {
   readonly #conn: Deno.Conn;
   readonly #context: ServerContext;
-  /** What an operation is told of who called. */
-  readonly #called: Context;
   readonly #outbox: Outbox;
-  readonly #replies: ReplyQueue;
+  readonly #requests: Requests;
   readonly #lines: LineSplitter;
   readonly #streams: ConnectionStreams;
   #codec: Codec | null = null;
@@ -58,7 +56,6 @@ export class Connection implements Caller {
   constructor(conn: Deno.Conn, context: ServerContext) {
     this.#conn = conn;
     this.#context = context;
-    this.#called = { services: context.services, caller: this };
     const limits = context.limits();
     this.#principal = limits.trustSocket ? TRUSTED : null;
     this.#lines = new LineSplitter(limits.maxLineBytes);
@@ -69,7 +66,13 @@ export class Connection implements Caller {
       onBroken: () => this.close(),
     });
     this.#streams = new ConnectionStreams(this.#outbox, context);
-    this.#replies = new ReplyQueue((line) => this.#outbox.push(line + "\n"));
+    this.#requests = new Requests({
+      context: { services: context.services, caller: this },
+      send: (line) => this.#outbox.push(line + "\n"),
+      onAnswered: () => this.#onAnswered(),
+      closedTo: () => this.#closedTo(),
+      asRefusal: (error) => this.#asRefusal(error),
+    });
     this.#helloTimer = setTimeout(() => this.#onSilence(), limits.helloTimeoutMs);
   }
 
@@ -85,7 +88,7 @@ export class Connection implements Caller {
   async serve(): Promise<void> {
     try {
       await this.#readAll();
-      await this.#replies.atMost(0);
+      await this.#requests.atMost(0);
       await this.#streams.finish();
       await this.#outbox.flushed();
     } catch (error) {
@@ -100,7 +103,7 @@ export class Connection implements Caller {
   async stop(): Promise<void> {
     this.#stopping = true;
     this.#streams.endAll();
-    await this.#replies.atMost(0);
+    await this.#requests.atMost(0);
     await this.#outbox.flushedOrStuck(STUCK_MS);
     this.close();
   }
@@ -202,7 +205,7 @@ export class Connection implements Caller {
   }
 
   get #mustWait(): boolean {
-    return this.#outbox.isFull || this.#replies.inFlight >= this.#context.limits().maxInFlight ||
+    return this.#outbox.isFull || this.#requests.inFlight >= this.#context.limits().maxInFlight ||
       this.#context.services.log.backlogChars > MAX_BACKLOG_CHARS;
   }
 
@@ -212,8 +215,8 @@ export class Connection implements Caller {
     while (!this.#closed) {
       if (this.#outbox.isFull) {
         await new Promise<void>((resolve) => this.#roomWaiters.push(resolve));
-      } else if (this.#replies.inFlight >= maxInFlight) {
-        await this.#replies.atMost(maxInFlight >> 1);
+      } else if (this.#requests.inFlight >= maxInFlight) {
+        await this.#requests.atMost(maxInFlight >> 1);
       } else if (services.log.backlogChars > MAX_BACKLOG_CHARS) {
         await services.log.backlogAtMost(MAX_BACKLOG_CHARS / 2);
       } else return;
@@ -243,17 +246,14 @@ export class Connection implements Caller {
     const codec = this.#codec ??= this.#choose(message);
     if (codec === null) {
       this.#refuse(
-        new PosternError(
-          "invalid_request",
-          'a message must be an object with "cmd"; no dialect begins like this one',
-        ),
+        new PosternError("invalid_request", `${DIALECTS_BEGIN}; no dialect begins like this one`),
       );
       return undefined;
     }
-    const requests = codec.decode(message);
-    // A v1 sender hears its own first message as well.
+    const decoded = codec.decode(message);
+    // Whoever listens by speaking hears what he says himself.
     this.#switchBroadcast(codec);
-    return this.#begin(codec, requests);
+    return this.#requests.begin(codec, decoded);
   }
 
   #choose(message: unknown): Codec | null {
@@ -262,64 +262,21 @@ export class Connection implements Caller {
     return codec;
   }
 
-  #begin(codec: Codec, requests: readonly Decoded[]): Promise<void> | undefined {
-    if (requests.length === 1) return this.#beginOne(codec, requests[0]!);
-    return (async () => {
-      for (const request of requests) await this.#beginOne(codec, request);
-    })();
-  }
-
-  #beginOne(codec: Codec, request: Decoded): Promise<void> | undefined {
-    const pipelined = "call" in request &&
-      findOperation(request.call.operation)?.pipelined === true;
-    if (this.#replies.inFlight > 0 && !pipelined) {
-      return this.#replies.atMost(0).then(() => this.#run(codec, request, this.#replies.open()));
-    }
-    return this.#run(codec, request, this.#replies.open());
-  }
-
-  #run(codec: Codec, request: Decoded, slot: Slot): Promise<void> | undefined {
-    if ("refusal" in request) {
-      this.#settle(slot, codec.encodeError(request.tag, request.refusal));
-      return undefined;
-    }
-    const { tag, call } = request;
-    try {
-      if (this.#loginFailures >= MAX_LOGIN_FAILURES) throw loginsExhausted();
-      if (this.#stopping) throw new PosternError("shutting_down", "the daemon is stopping");
-      const { operation, params } = call;
-      const handled = invoke({ operation, params, opened: codec.opens(operation) }, this.#called);
-      if (handled instanceof Ticket) {
-        handled.whenSettled((outcome) => {
-          if (outcome.ok) this.#settle(slot, codec.encodeResult(tag, outcome.value));
-          else this.#settle(slot, codec.encodeError(tag, this.#asRefusal(outcome.error)));
-        });
-        return undefined;
-      }
-      if (handled instanceof Promise) {
-        return handled.then(
-          (result) => this.#settle(slot, codec.encodeResult(tag, result)),
-          (error) => this.#settle(slot, codec.encodeError(tag, this.#asRefusal(error))),
-        );
-      }
-      this.#settle(slot, codec.encodeResult(tag, handled));
-    } catch (error) {
-      this.#settle(slot, codec.encodeError(tag, this.#asRefusal(error)));
-    }
-    return undefined;
-  }
-
-  #settle(slot: Slot, line: string | null): void {
-    this.#replies.settle(slot, line);
+  #onAnswered(): void {
     this.#streams.begin();
     if (this.#codec !== null) this.#switchBroadcast(this.#codec);
     if (this.#loginFailures >= MAX_LOGIN_FAILURES) this.#endAfterReplies();
   }
 
+  /** Why nothing more is carried out on this connection. */
+  #closedTo(): PosternError | null {
+    if (this.#loginFailures >= MAX_LOGIN_FAILURES) return loginsExhausted();
+    return this.#stopping ? new PosternError("shutting_down", "the daemon is stopping") : null;
+  }
+
   /** An error line that belongs to no request, in its place among the replies. */
   #refuse(error: PosternError): void {
-    const codec = this.#codec ?? new AxonCodec(this.#context.codecSettings);
-    this.#settle(this.#replies.open(), codec.encodeError(null, error));
+    this.#requests.refuse(this.#codec ?? fallbackCodec(this.#context.codecSettings), error);
   }
 
   /** Tells the server what the buffer has become. */
@@ -360,10 +317,9 @@ export class Connection implements Caller {
   }
 
   #onSilence(): void {
-    if (!this.#context.codecSettings.allowV1) return this.close();
     if (this.#codec !== null) return;
-    const codec = new AxonCodec(this.#context.codecSettings);
-    codec.listenAsV1();
+    const codec = listeningCodec(this.#context.codecSettings);
+    if (codec === null) return this.close();
     this.#codec = codec;
     this.#switchBroadcast(codec);
   }

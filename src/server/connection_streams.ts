@@ -20,8 +20,8 @@ export class ConnectionStreams {
   readonly #context: ServerContext;
   readonly #subscriptions = new Map<string, LogStream>();
   #broadcast: LogStream | null = null;
-  /** Begins after the reply that is being made. */
-  #beginning: LogStream | null = null;
+  /** They begin after the reply that is being made. */
+  #beginning: LogStream[] = [];
   #opened = 0;
 
   constructor(outbox: Outbox, context: ServerContext) {
@@ -60,14 +60,16 @@ export class ConnectionStreams {
       delivered: (seq) => reader()?.delivered(seq),
     });
     this.#subscriptions.set(subscriptionId, stream);
-    this.#beginning = stream;
+    this.#beginning.push(stream);
     return subscriptionId;
   }
 
-  /** Lets the subscription that was opened last run; its reply is on its way. */
+  /** Lets the subscriptions run that were opened last; their reply is on its way. */
   begin(): void {
-    this.#beginning?.begin();
-    this.#beginning = null;
+    const beginning = this.#beginning;
+    if (beginning.length === 0) return;
+    this.#beginning = [];
+    for (const stream of beginning) stream.begin();
   }
 
   /** Ends one; `false` when there is none of that id. */

@@ -6,7 +6,7 @@
  * lines stay below `INPUT_TOTAL_BYTES`, because then whoever holds most of it is closed.
  */
 
-import { AxonCodec } from "../codecs/axon.ts";
+import { fallbackCodec } from "../codecs/dialects.ts";
 import type { CodecSettings } from "../codecs/codec.ts";
 import { PosternError } from "../core/errors.ts";
 import type { Log } from "../core/ports.ts";
@@ -157,7 +157,7 @@ export class Server {
       `the daemon serves at most ${maxConnections} connections at once`,
       { limit: maxConnections },
     );
-    const line = new AxonCodec(this.#context.codecSettings).encodeError(null, error) + "\n";
+    const line = fallbackCodec(this.#context.codecSettings).encodeError(null, error) + "\n";
     conn.write(new TextEncoder().encode(line)).catch(() => {}).finally(() => conn.close());
   }
 }

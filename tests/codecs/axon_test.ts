@@ -2,7 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { AxonCodec, isAxon } from "../../src/codecs/axon.ts";
-import type { Codec, Decoded } from "../../src/codecs/codec.ts";
+import type { Codec, Decoded, DecodedMessage } from "../../src/codecs/codec.ts";
 import { chooseDialect } from "../../src/codecs/dialects.ts";
 import { parseMessage } from "../../src/codecs/json.ts";
 import { ERROR_CODES, type ErrorCode, PosternError } from "../../src/core/errors.ts";
@@ -174,9 +174,9 @@ for (const { name, allowV1 = true, steps, hears } of CONVERSATIONS) {
   });
 }
 
-function only(decoded: readonly Decoded[]): Decoded {
-  assertEquals(decoded.length, 1);
-  return decoded[0]!;
+function only({ requests, isBatch }: DecodedMessage): Decoded {
+  assertEquals([requests.length, isBatch], [1, false]);
+  return requests[0]!;
 }
 
 /** A codec as the server knows it, to which a tag is opaque. */
@@ -376,7 +376,7 @@ Deno.test("a silent connection listens as version 1, where that is spoken", () =
   }
 });
 
-Deno.test("a first message with cmd of its own chooses AXON, nothing else does", () => {
+Deno.test("a first message with cmd of its own chooses AXON, with method or as an array JSON-RPC, nothing else any", () => {
   for (const line of ['{"cmd":1}', '{"cmd":null,"hello":{},"method":"x"}']) {
     assert(isAxon(parseMessage(line)), line);
     assertEquals(
@@ -386,8 +386,6 @@ Deno.test("a first message with cmd of its own chooses AXON, nothing else does",
   }
   for (
     const line of [
-      "[]",
-      '["cmd"]',
       "1",
       '"cmd"',
       "null",
@@ -397,5 +395,9 @@ Deno.test("a first message with cmd of its own chooses AXON, nothing else does",
     ]
   ) {
     assertEquals(chooseDialect(parseMessage(line), { allowV1: true, isOperation }), null, line);
+  }
+  for (const line of ["[]", '["cmd"]', '{"method":1}', '{"jsonrpc":"2.0","method":"x"}']) {
+    const chosen = chooseDialect(parseMessage(line), { allowV1: true, isOperation });
+    assertEquals(chosen?.dialect, "json-rpc", line);
   }
 });

@@ -40,47 +40,53 @@ const MATCHES: readonly [pattern: string, topic: string, matches: boolean][] = [
 for (const [pattern, topic, matches] of MATCHES) {
   Deno.test(`the pattern ${pattern} ${matches ? "lets" : "does not let"} ${topic} through`, () => {
     assert(isTopicPattern(pattern) && isTopic(topic));
-    assertEquals(new Filter(undefined, [pattern]).matches(event(topic)), matches);
+    assertEquals(new Filter({ topics: [pattern] }).matches(event(topic)), matches);
   });
 }
 
 Deno.test("a filter without kinds and topics lets everything through", () => {
-  for (const filter of [ALL_EVENTS, new Filter(), new Filter(undefined, undefined)]) {
+  for (const filter of [ALL_EVENTS, new Filter(), new Filter({})]) {
     assert(filter.passesAll);
     assert(filter.matches(event(null)) && filter.matches(event("a.b", "query")));
   }
 });
 
 Deno.test("an event without a topic passes no list of patterns, not even >", () => {
-  assertEquals(new Filter(undefined, [">"]).matches(event(null)), false);
-  assertEquals(new Filter(["notify"], ["*"]).matches(event(null)), false);
+  assertEquals(new Filter({ topics: [">"] }).matches(event(null)), false);
+  assertEquals(new Filter({ kinds: ["notify"], topics: ["*"] }).matches(event(null)), false);
 });
 
 Deno.test("an empty list of kinds or topics lets nothing through", () => {
-  assertEquals(new Filter([]).matches(event("a")), false);
-  assertEquals(new Filter(undefined, []).matches(event("a")), false);
-  assertEquals([new Filter([]).passesAll, new Filter(undefined, []).passesAll], [false, false]);
+  assertEquals(new Filter({ kinds: [] }).matches(event("a")), false);
+  assertEquals(new Filter({ topics: [] }).matches(event("a")), false);
+  assertEquals([new Filter({ kinds: [] }).passesAll, new Filter({ topics: [] }).passesAll], [
+    false,
+    false,
+  ]);
 });
 
 Deno.test("kinds and topics must both match, and one pattern of several is enough", () => {
-  const filter = new Filter(["notify", "query"], ["a.*", "b"]);
+  const filter = new Filter({ kinds: ["notify", "query"], topics: ["a.*", "b"] });
   assert(filter.matches(event("a.x", "query")) && filter.matches(event("b")));
   assertEquals(filter.matches(event("a.x", "result")), false);
   assertEquals(filter.matches(event("c")), false);
 });
 
 Deno.test("filters that let the same through by the same rules have equal keys", () => {
-  const key = new Filter(["query", "notify"], ["b", "a"]).key;
-  assertEquals(new Filter(["notify", "query", "query"], ["a", "b", "a"]).key, key);
+  const key = new Filter({ kinds: ["query", "notify"], topics: ["b", "a"] }).key;
+  assertEquals(
+    new Filter({ kinds: ["notify", "query", "query"], topics: ["a", "b", "a"] }).key,
+    key,
+  );
   const others = [
     ALL_EVENTS,
-    new Filter(["notify"]),
-    new Filter(undefined, ["a", "b"]),
-    new Filter(["notify", "query"], ["a"]),
-    new Filter(["notify", "query"], []),
-    new Filter([], ["a", "b"]),
-    new Filter([]),
-    new Filter(undefined, []),
+    new Filter({ kinds: ["notify"] }),
+    new Filter({ topics: ["a", "b"] }),
+    new Filter({ kinds: ["notify", "query"], topics: ["a"] }),
+    new Filter({ kinds: ["notify", "query"], topics: [] }),
+    new Filter({ kinds: [], topics: ["a", "b"] }),
+    new Filter({ kinds: [] }),
+    new Filter({ topics: [] }),
   ].map((filter) => filter.key);
   for (const other of others) assertNotEquals(other, key);
   assertEquals(new Set(others).size, others.length);
@@ -121,7 +127,7 @@ Deno.test("patterns agree with regular expressions made of them, on random topic
     const pattern = (random.oneIn(3) ? [...parts, ">"] : parts).join(".");
     const expression = pattern.replaceAll(".", "\\.").replaceAll("*", "[^.]+").replace(">", ".+");
     assertEquals(
-      new Filter(undefined, [pattern]).matches(event(topic)),
+      new Filter({ topics: [pattern] }).matches(event(topic)),
       new RegExp(`^${expression}$`).test(topic),
       `${pattern} ${topic}`,
     );

@@ -268,9 +268,9 @@ async function expectSame(
   const after = random.below(head + 1);
   const filter = random.pick([
     ALL_EVENTS,
-    new Filter(["query"]),
-    new Filter(undefined, ["a.*"]),
-    new Filter(["notify"], ["a.b"]),
+    new Filter({ kinds: ["query"] }),
+    new Filter({ topics: ["a.*"] }),
+    new Filter({ kinds: ["notify"], topics: ["a.b"] }),
   ]);
   const matching = alive.filter((event) =>
     event.seq > after && filter.matches({ ...event, envelope: "" })

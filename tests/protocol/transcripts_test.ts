@@ -1,5 +1,5 @@
 /**
- * Plays every conversation of docs/protocol/axon.md, each against a daemon of its own.
+ * Plays every conversation of the protocol pages, each against a daemon of its own.
  *
  * What the page prints is what the daemon says; a page without conversations fails, too.
  */
@@ -7,16 +7,19 @@
 import { assertGreater, assertRejects } from "@std/assert";
 import { playTranscript, readTranscripts } from "../support/transcript.ts";
 
-const PAGE = new URL("../../docs/protocol/axon.md", import.meta.url);
+const PAGES = ["axon.md", "json-rpc.md"];
 
-const transcripts = readTranscripts(await Deno.readTextFile(PAGE));
+for (const page of PAGES) {
+  const url = new URL(`../../docs/protocol/${page}`, import.meta.url);
+  const transcripts = readTranscripts(await Deno.readTextFile(url));
 
-Deno.test("docs/protocol/axon.md prints conversations", () => {
-  assertGreater(transcripts.length, 15);
-});
+  Deno.test(`docs/protocol/${page} prints conversations`, () => {
+    assertGreater(transcripts.length, 6);
+  });
 
-for (const transcript of transcripts) {
-  Deno.test(`docs/protocol/axon.md, ${transcript.name}`, () => playTranscript(transcript));
+  for (const transcript of transcripts) {
+    Deno.test(`docs/protocol/${page}, ${transcript.name}`, () => playTranscript(transcript));
+  }
 }
 
 const PLAYED = ['-> {"cmd":"peers","req_id":"1"}', '<- {"ok":true,"req_id":"1","peers":[]}'];

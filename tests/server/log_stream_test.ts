@@ -116,7 +116,7 @@ Deno.test("a stream begins where it is asked to, inside a block too", async () =
 Deno.test("a filter holds events back, and costs no order", async () => {
   const opened = openTestLog();
   for (let i = 0; i < 10; i++) await appendOne(opened.log, newEvent({ topic: i % 3 ? "a" : "b" }));
-  const reader = read(opened, { filter: new Filter(undefined, ["b"]) });
+  const reader = read(opened, { filter: new Filter({ topics: ["b"] }) });
   reader.stream.begin();
   assertEquals(await reader.lines(), ["1 replay", "4 replay", "7 replay", "10 replay"]);
   assertEquals([reader.told.delivered, reader.stream.isBehind(10)], [10, false]);
@@ -161,7 +161,7 @@ Deno.test("a paused reader that retention has passed is told of the gap in the n
 Deno.test("a gap stays until an event passes the filter", async () => {
   const opened = openTestLog({ retention: { maxEvents: 3 } });
   await appendEach(opened.log, 8);
-  const reader = read(opened, { filter: new Filter(undefined, ["x"]) });
+  const reader = read(opened, { filter: new Filter({ topics: ["x"] }) });
   reader.stream.begin();
   await appendEach(opened.log, 2);
   assertEquals(await reader.lines(), []);
@@ -173,7 +173,7 @@ Deno.test("a gap stays until an event passes the filter", async () => {
 Deno.test("two gaps without an event between them are told as one", async () => {
   const opened = openTestLog({ retention: { maxEvents: 3 } });
   await appendEach(opened.log, 8);
-  const reader = read(opened, { filter: new Filter(undefined, ["x"]), limit: 1000 });
+  const reader = read(opened, { filter: new Filter({ topics: ["x"] }), limit: 1000 });
   reader.stream.begin();
   reader.writer.stop();
   reader.outbox.push("something else\n".repeat(100));
@@ -270,7 +270,7 @@ Deno.test("readers of the same share an encoding, those of other things do not",
   for (const reader of readers) assertEquals(await reader.lines(), replayed(1, 10));
   assertEquals(encoded, 10);
   const others = [
-    read(opened, { ...options, filter: new Filter(undefined, ["a.*"]) }),
+    read(opened, { ...options, filter: new Filter({ topics: ["a.*"] }) }),
     read(opened, { ...options, replayTo: 0 }),
     read(opened, { ...options, from: 3 }),
   ];

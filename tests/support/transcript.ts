@@ -20,7 +20,13 @@ import { startTestDaemon } from "./in_process.ts";
 export interface Transcript {
   readonly name: string;
   readonly steps: readonly string[];
+  /** How to see that nothing more was pushed. @default {"axon"} */
+  readonly dialect?: Dialect;
 }
+
+/** The tags of blocks that are conversations. */
+export const DIALECTS = ["axon", "json-rpc"] as const;
+export type Dialect = typeof DIALECTS[number];
 
 const MORE = "<...>";
 const MATCHERS: Record<string, (value: unknown) => boolean> = {
@@ -35,17 +41,21 @@ const MATCHERS: Record<string, (value: unknown) => boolean> = {
   version: matching(/^\d+\.\d+\.\d+$/),
 };
 
-/** Every block of `page` that is tagged `axon`, named after the heading it stands under. */
+/** Every block of `page` that is tagged with a dialect, named after the heading it stands under. */
 export function readTranscripts(page: string): Transcript[] {
   const found: Transcript[] = [];
   let heading = "";
   let steps: string[] | null = null;
+  let dialect: Dialect | undefined;
   for (const line of page.split("\n")) {
     if (steps === null && line.startsWith("#")) heading = line.replace(/^#+\s*/, "");
-    else if (steps === null && line === "```axon") steps = [];
+    else if (steps === null && line.startsWith("```")) {
+      dialect = DIALECTS.find((tag) => line === `\`\`\`${tag}`);
+      steps = [];
+    } else if (steps !== null && line === "```" && dialect === undefined) steps = null;
     else if (steps !== null && line === "```") {
       const count = found.filter((other) => other.name.startsWith(`${heading} (`)).length;
-      found.push({ name: `${heading} (${count + 1})`, steps });
+      found.push({ name: `${heading} (${count + 1})`, steps, dialect });
       steps = null;
     } else if (line.trim() !== "") steps?.push(line);
   }
@@ -60,7 +70,7 @@ export async function playTranscript(transcript: Transcript): Promise<void> {
   await using daemon = await startTestDaemon({
     config: config === undefined ? {} : JSON.parse(config) as PartialConfig,
   });
-  const stage = new Stage(daemon);
+  const stage = new Stage(daemon, transcript.dialect ?? "axon");
   for (const step of config === undefined ? transcript.steps : others) {
     try {
       await stage.play(step);
@@ -77,10 +87,12 @@ class Stage {
   readonly #connections = new Map<string, RawClient>();
   readonly #known = new Map<string, unknown>();
   readonly #ended = new Set<RawClient>();
+  readonly #dialect: Dialect;
   #name = "1";
 
-  constructor(daemon: TestDaemon) {
+  constructor(daemon: TestDaemon, dialect: Dialect) {
     this.#daemon = daemon;
+    this.#dialect = dialect;
   }
 
   async play(step: string): Promise<void> {
@@ -95,19 +107,25 @@ class Stage {
   /** Shows that every open connection has received no more than what the page printed. */
   async expectQuiet(): Promise<void> {
     for (const client of this.#connections.values()) {
-      if (!this.#ended.has(client)) await client.expectNothingPushed();
+      if (!this.#ended.has(client)) await this.#expectNothing(client);
     }
   }
 
   async #direct(direction: string): Promise<void> {
     const [word = "", name = ""] = direction.split(" ");
     if (word === "connection") this.#name = name;
-    else if (word === "nothing") await (await this.#client()).expectNothingPushed();
+    else if (word === "nothing") await this.#expectNothing(await this.#client());
     else if (word === "closed") await this.#expectClosed();
     else if (word === "restart") {
       await this.#daemon.restart();
       this.#connections.clear();
     } else fail(`unknown stage direction "${word}"`);
+  }
+
+  async #expectNothing(client: RawClient): Promise<void> {
+    if (this.#dialect === "axon") return await client.expectNothingPushed();
+    await client.send({ jsonrpc: "2.0", id: "barrier", method: "system.ping" });
+    assertEquals((await client.next()).id, "barrier", "nothing should have been pushed");
   }
 
   async #expectClosed(): Promise<void> {

@@ -1,0 +1,132 @@
+/**
+ * Carries out the requests of one connection and puts their replies in order.
+ *
+ * Invariants: requests begin in their order, and one begins when those before it have ended, except that appends
+ * may wait for the disk together; replies leave in the order of the messages, a batch as one. Bounded by the
+ * connection, which asks `inFlight` before it takes another message, and by the codec, which bounds a batch.
+ */
+
+import type { Codec, Decoded, DecodedMessage } from "../codecs/codec.ts";
+import { PosternError } from "../core/errors.ts";
+import { Ticket } from "../core/ticket.ts";
+import type { Context } from "../operations/operation.ts";
+import { findOperation, invoke } from "../operations/registry.ts";
+import { ReplyQueue } from "./reply_queue.ts";
+
+/** Takes what a request is answered with; `null` when it gets no answer. */
+type Reply = (text: string | null) => void;
+
+export interface RequestsOptions {
+  readonly context: Context;
+  /** Takes the next line to send, without its end. */
+  readonly send: (line: string) => void;
+  /** Called after each message that is answered, with its line on the way. */
+  readonly onAnswered: () => void;
+  /** Why nothing more is carried out, or `null`. */
+  readonly closedTo: () => PosternError | null;
+  /** What may be told of an error that nobody expected. */
+  readonly asRefusal: (error: unknown) => PosternError;
+}
+
+/** The requests of one connection. */
+export class Requests {
+  readonly #options: RequestsOptions;
+  readonly #replies: ReplyQueue;
+  #running = 0;
+  #idle: (() => void)[] = [];
+
+  constructor(options: RequestsOptions) {
+    this.#options = options;
+    this.#replies = new ReplyQueue(options.send);
+  }
+
+  /** Messages without an answer. */
+  get inFlight(): number {
+    return this.#replies.inFlight;
+  }
+
+  /** Resolves when at most so many messages are without an answer. */
+  atMost(count: number): Promise<void> {
+    return this.#replies.atMost(count);
+  }
+
+  /** @returns A promise when the next message has to wait for this one. */
+  begin(codec: Codec, { requests, isBatch }: DecodedMessage): Promise<void> | undefined {
+    const slot = this.#replies.open();
+    const answer: Reply = (text) => {
+      this.#replies.settle(slot, text);
+      this.#options.onAnswered();
+    };
+    if (!isBatch) return this.#beginOne(codec, requests[0]!, answer);
+    return this.#beginBatch(codec, requests, answer);
+  }
+
+  /** Says an error that belongs to no request, in its place among the replies. */
+  refuse(codec: Codec, error: PosternError): void {
+    this.#replies.settle(this.#replies.open(), codec.encodeError(null, error));
+    this.#options.onAnswered();
+  }
+
+  async #beginBatch(codec: Codec, requests: readonly Decoded[], answer: Reply): Promise<void> {
+    const texts: (string | null)[] = new Array(requests.length).fill(null);
+    let missing = requests.length;
+    for (const [i, request] of requests.entries()) {
+      await this.#beginOne(codec, request, (text) => {
+        texts[i] = text;
+        if (--missing === 0) answer(codec.encodeBatch(texts.filter((one) => one !== null)));
+      });
+    }
+  }
+
+  #beginOne(codec: Codec, request: Decoded, answer: Reply): Promise<void> | undefined {
+    const pipelined = "call" in request &&
+      findOperation(request.call.operation)?.pipelined === true;
+    if (this.#running === 0 || pipelined) return this.#run(codec, request, answer);
+    return this.#untilIdle().then(() => this.#run(codec, request, answer));
+  }
+
+  #run(codec: Codec, request: Decoded, answer: Reply): Promise<void> | undefined {
+    this.#running++;
+    const end = (text: string | null) => {
+      this.#running--;
+      if (this.#running === 0) this.#tellIdle();
+      answer(text);
+    };
+    const { tag } = request;
+    const fail = (error: unknown) => end(codec.encodeError(tag, this.#options.asRefusal(error)));
+    if ("refusal" in request) {
+      fail(request.refusal);
+      return undefined;
+    }
+    try {
+      const closed = this.#options.closedTo();
+      if (closed !== null) throw closed;
+      const { operation, params } = request.call;
+      const opened = codec.opens(operation);
+      const handled = invoke({ operation, params, opened }, this.#options.context);
+      if (handled instanceof Ticket) {
+        handled.whenSettled((outcome) =>
+          outcome.ok ? end(codec.encodeResult(tag, outcome.value)) : fail(outcome.error)
+        );
+        return undefined;
+      }
+      if (handled instanceof Promise) {
+        return handled.then((result) => end(codec.encodeResult(tag, result)), fail);
+      }
+      end(codec.encodeResult(tag, handled));
+    } catch (error) {
+      fail(error);
+    }
+    return undefined;
+  }
+
+  #untilIdle(): Promise<void> {
+    return new Promise((resolve) => this.#idle.push(resolve));
+  }
+
+  #tellIdle(): void {
+    const waiting = this.#idle;
+    this.#idle = [];
+    for (const resolve of waiting) resolve();
+  }
+}
