@@ -14,6 +14,8 @@ async function runWith(answers: Record<string, { says: string; code: number }>) 
     );
     const script = ["#!/bin/sh", 'case "$*" in', ...cases, "esac", ""].join("\n");
     await Deno.writeTextFile(join(directory, "npx"), script, { mode: 0o755 });
+    // A test installs nothing on the machine of whoever runs it.
+    await Deno.writeTextFile(join(directory, "apt-get"), "#!/bin/sh\nexit 1\n", { mode: 0o755 });
     const { code, stdout } = await new Deno.Command("bash", {
       args: [RUN],
       env: { PATH: `${directory}:${Deno.env.get("PATH") ?? ""}` },

@@ -1,0 +1,27 @@
+#!/bin/sh
+# Installs what some tests need beside Node and npm: socat and jq, for the shell program of docs/clients.md.
+# Tests that miss a tool are ignored and say so; hence this never fails. It does nothing when all is there,
+# uses apt-get when it runs as root, and otherwise says what is missing.
+set -u
+
+missing=""
+for tool in socat jq; do
+  command -v "$tool" >/dev/null 2>&1 || missing="$missing $tool"
+done
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null 2>&1; then
+  echo "test tools: not installed:$missing; the tests that need them are ignored"
+  exit 0
+fi
+
+# The lists of packages may be absent or old, so a first failure is answered with an update.
+install() {
+  # shellcheck disable=SC2086 # one word for each tool
+  DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing
+}
+if install >/dev/null 2>&1 || { apt-get update && install; } >/dev/null 2>&1; then
+  echo "test tools: installed:$missing"
+else
+  echo "test tools: apt-get could not install:$missing; the tests that need them are ignored"
+fi
