@@ -5,13 +5,29 @@
  * Whoever starts one ends it: `stop()` asks it to, `kill()` does not ask. Both wait until it is gone.
  */
 
-import { fromFileUrl, join } from "@std/path";
+import { fromFileUrl, join, resolve } from "@std/path";
+import { BUNDLE_FLAGS } from "../src/client/spawn.ts";
 
 /** The repository. */
 export const ROOT = fromFileUrl(new URL("..", import.meta.url));
 
-/** The arguments for deno that run a command of Postern from this repository. */
-export const POSTERN = ["run", "-A", "--no-prompt", "--no-remote", join(ROOT, "main.ts")];
+/** What runs a command of Postern; the command's own arguments come behind `args`. */
+export interface Program {
+  readonly path: string;
+  readonly args: readonly string[];
+}
+
+const RUN = ["run", "-A", "--no-prompt", "--no-remote"];
+
+/** Postern from this repository. */
+export const POSTERN: Program = { path: Deno.execPath(), args: [...RUN, join(ROOT, "main.ts")] };
+
+/** Postern from a file: a bundle ends in `.js` and is run by deno, anything else is a binary. */
+export function programAt(file: string): Program {
+  const path = resolve(file);
+  if (!path.endsWith(".js")) return { path, args: [] };
+  return { path: Deno.execPath(), args: [...RUN, ...BUNDLE_FLAGS, path] };
+}
 
 const START_LIMIT_MS = 20_000;
 const POLL_MS = 2;
@@ -37,10 +53,13 @@ export interface DaemonProcess {
  *
  * @throws Error with what it wrote to stderr when it ends first or takes longer than 20 s
  */
-export async function startDaemonProcess(directory: string): Promise<DaemonProcess> {
+export async function startDaemonProcess(
+  directory: string,
+  program: Program = POSTERN,
+): Promise<DaemonProcess> {
   const begun = performance.now();
-  const child = new Deno.Command(Deno.execPath(), {
-    args: [...POSTERN, "daemon", "--dir", directory],
+  const child = new Deno.Command(program.path, {
+    args: [...program.args, "daemon", "--dir", directory],
     stdin: "null",
     stdout: "null",
     stderr: "piped",

@@ -4,11 +4,21 @@
  *
  * Drives the command line as a person would, says how to do each step by hand, and fails with the first
  * thing that is not as promised. Leaves nothing behind.
+ *
+ * `--program FILE` drives a binary or a bundle instead of this repository's main.ts.
  */
 
-import { type DaemonProcess, makeRuntimeDirectory, startDaemonProcess } from "./daemon_process.ts";
+import { parseArgs } from "@std/cli/parse-args";
+import {
+  type DaemonProcess,
+  makeRuntimeDirectory,
+  POSTERN,
+  type Program,
+  programAt,
+  startDaemonProcess,
+} from "./daemon_process.ts";
 import { type Material, type Message, readMaterial, toNdjson } from "./demo/history.ts";
-import { ask, type RunningCommand, start } from "./demo/postern.ts";
+import { Postern, type RunningCommand } from "./demo/postern.ts";
 
 const CONSUMER = "demo";
 /** The daemon is killed once so many of the further sends are acknowledged. */
@@ -26,14 +36,24 @@ interface Acknowledged {
   readonly message: Message;
 }
 
-if (import.meta.main) Deno.exitCode = await main();
+if (import.meta.main) Deno.exitCode = await main(readProgram(Deno.args));
 
-async function main(): Promise<number> {
+function readProgram(args: readonly string[]): Program {
+  const { program } = parseArgs(args, {
+    string: ["program"],
+    unknown: (arg: string) => {
+      throw new Error(`no such argument: ${arg}; usage: deno task demo [--program FILE]`);
+    },
+  });
+  return program ? programAt(program) : POSTERN;
+}
+
+async function main(program: Program): Promise<number> {
   const begun = performance.now();
   const directory = makeRuntimeDirectory("postern-demo-");
   const daemons: DaemonProcess[] = [];
   try {
-    await demonstrate(directory, daemons);
+    await demonstrate({ directory, program }, daemons);
     console.log(`\nAs promised, in ${((performance.now() - begun) / 1_000).toFixed(1)} s.`);
     return 0;
   } catch (error) {
@@ -45,23 +65,30 @@ async function main(): Promise<number> {
   }
 }
 
-async function demonstrate(directory: string, daemons: DaemonProcess[]): Promise<void> {
+async function demonstrate(
+  { directory, program }: { directory: string; program: Program },
+  daemons: DaemonProcess[],
+): Promise<void> {
+  const postern = new Postern(program, directory);
   const launch = async () => {
-    const daemon = await startDaemonProcess(directory);
+    const daemon = await startDaemonProcess(directory, program);
     daemons.push(daemon);
     return daemon;
   };
   console.log(
     `By hand: export POSTERN_DIR=${directory} (or any other) in each terminal, then the lines marked with $ (without Deno: npx -y deno@2.9.6 task for deno task).`,
   );
+  if (program !== POSTERN) {
+    console.log(`Driven is: ${[program.path, ...program.args].join(" ")}`);
+  }
   const first = await startFirst(launch);
   const material = await readMaterial();
-  const history = await sendHistory(directory, material);
-  const ackedSeq = await readHalf(directory, history.length);
-  const further = await sendUntilKilled(directory, material.messages, first);
+  const history = await sendHistory(postern, material);
+  const ackedSeq = await readHalf(postern, history.length);
+  const further = await sendUntilKilled(postern, material.messages, first);
   const second = await startAgain(launch);
-  await showThatAllAreThere(directory, [...history, ...further]);
-  await showThatConsumerGoesOn(directory, ackedSeq);
+  await showThatAllAreThere(postern, [...history, ...further]);
+  await showThatConsumerGoesOn(postern, ackedSeq);
   await stop(second);
 }
 
@@ -84,11 +111,11 @@ async function startFirst(launch: () => Promise<DaemonProcess>): Promise<DaemonP
   return daemon;
 }
 
-async function sendHistory(directory: string, material: Material): Promise<Acknowledged[]> {
+async function sendHistory(postern: Postern, material: Material): Promise<Acknowledged[]> {
   const { messages, source, byHand } = material;
   step("2. Send real input", `${byHand} | deno task postern send --stdin`);
   say(source);
-  const sender = start(["send", "--stdin", "--dir", directory]);
+  const sender = postern.start(["send", "--stdin"]);
   const writing = sender.write(toNdjson(messages)).then(() => sender.endInput());
   const acknowledged = await collect(sender, messages);
   await writing;
@@ -118,7 +145,7 @@ async function collect(
   return acknowledged;
 }
 
-async function readHalf(directory: string, total: number): Promise<number> {
+async function readHalf(postern: Postern, total: number): Promise<number> {
   const half = Math.ceil(total / 2);
   const consumer = ["--consumer", CONSUMER];
   step(
@@ -126,22 +153,21 @@ async function readHalf(directory: string, total: number): Promise<number> {
     `deno task postern inbox --consumer ${CONSUMER} --limit ${half}\n` +
       `  $ deno task postern ack ${half} --consumer ${CONSUMER}`,
   );
-  const dir = ["--dir", directory];
-  const { messages } = await ask(["inbox", ...consumer, "--limit", String(half), ...dir]);
+  const { messages } = await postern.ask(["inbox", ...consumer, "--limit", String(half)]);
   const read = messages as { seq: number }[];
   promise(read.length === half, `the inbox gave ${read.length} events instead of ${half}`);
-  const { acked_seq } = await ask(["ack", String(read.at(-1)!.seq), ...consumer, ...dir]);
+  const { acked_seq } = await postern.ask(["ack", String(read.at(-1)!.seq), ...consumer]);
   say(`${half} of ${total} read, acknowledged up to seq ${acked_seq}`);
   return Number(acked_seq);
 }
 
 async function sendUntilKilled(
-  directory: string,
+  postern: Postern,
   messages: readonly Message[],
   daemon: DaemonProcess,
 ): Promise<Acknowledged[]> {
   step("4. Kill the daemon in the middle of further sends", `kill -9 ${daemon.pid}`);
-  const sender = start(["send", "--stdin", "--dir", directory]);
+  const sender = postern.start(["send", "--stdin"]);
   let killing: Promise<void> | undefined;
   const writing = writeOnAndOn(sender, messages);
   const acknowledged = await collect(sender, messages, (count) => {
@@ -185,11 +211,11 @@ async function startAgain(launch: () => Promise<DaemonProcess>): Promise<DaemonP
 }
 
 async function showThatAllAreThere(
-  directory: string,
+  postern: Postern,
   acknowledged: readonly Acknowledged[],
 ): Promise<void> {
   step("6. Look for every acknowledged event", "deno task postern tail --since 0 --json");
-  const found = await readLog(directory, acknowledged.at(-1)!.seq);
+  const found = await readLog(postern, acknowledged.at(-1)!.seq);
   for (const { seq, msgId, message } of acknowledged) {
     const envelope = found.get(seq);
     promise(envelope !== undefined, `the acknowledged event ${seq} is gone`);
@@ -202,10 +228,10 @@ async function showThatAllAreThere(
 
 /** The envelopes of the log by seq, up to `lastSeq`, checked to come in order and without a hole. */
 async function readLog(
-  directory: string,
+  postern: Postern,
   lastSeq: number,
 ): Promise<Map<number, Record<string, unknown>>> {
-  const tail = start(["tail", "--since", "0", "--dir", directory]);
+  const tail = postern.start(["tail", "--since", "0"]);
   const giveUp = setTimeout(() => tail.interrupt(), READ_LIMIT_MS);
   const found = new Map<number, Record<string, unknown>>();
   for await (const { seq, envelope, gap } of tail.lines) {
@@ -220,13 +246,13 @@ async function readLog(
   return found;
 }
 
-async function showThatConsumerGoesOn(directory: string, ackedSeq: number): Promise<void> {
+async function showThatConsumerGoesOn(postern: Postern, ackedSeq: number): Promise<void> {
   step(
     `7. Go on as the consumer "${CONSUMER}"`,
     `deno task postern inbox --consumer ${CONSUMER} --limit 3`,
   );
-  const args = ["inbox", "--consumer", CONSUMER, "--limit", "3", "--dir", directory];
-  const messages = (await ask(args)).messages as { seq: number }[];
+  const args = ["inbox", "--consumer", CONSUMER, "--limit", "3"];
+  const messages = (await postern.ask(args)).messages as { seq: number }[];
   const seqs = messages.map(({ seq }) => seq);
   promise(
     seqs.join() === [1, 2, 3].map((n) => ackedSeq + n).join(),

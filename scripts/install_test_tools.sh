@@ -1,11 +1,12 @@
 #!/bin/sh
-# Installs what some tests need beside Node and npm: socat and jq, for the shell program of docs/clients.md.
+# Installs what some tests need beside Node and npm: socat and jq for the shell program of docs/clients.md,
+# zsh and fish for their completions, groff for the manual page.
 # Tests that miss a tool are ignored and say so; hence this never fails. It does nothing when all is there,
 # uses apt-get when it runs as root, and otherwise says what is missing.
 set -u
 
 missing=""
-for tool in socat jq; do
+for tool in socat jq zsh fish groff; do
   command -v "$tool" >/dev/null 2>&1 || missing="$missing $tool"
 done
 [ -n "$missing" ] || exit 0

@@ -94,3 +94,7 @@ declare module "@std/assert" {
   export function fail(message?: string): never;
   export function unreachable(reason?: string): never;
 }
+
+declare module "@std/text/levenshtein-distance" {
+  export function levenshteinDistance(a: string, b: string): number;
+}

@@ -1,6 +1,6 @@
 /** Runs the command line of Postern as a person would, and shows what it runs. */
 
-import { POSTERN } from "../daemon_process.ts";
+import type { Program } from "../daemon_process.ts";
 
 /** Lines of JSON that a command printed. */
 export type Lines = AsyncIterable<Record<string, unknown>>;
@@ -17,29 +17,52 @@ export interface RunningCommand {
   readonly code: Promise<number>;
 }
 
-/**
- * Runs a command to its end and returns what it printed as JSON.
- *
- * @throws Error when it fails or prints something else
- */
-export async function ask(args: readonly string[]): Promise<Record<string, unknown>> {
-  const { code, stdout, stderr } = await command([...args, "--json"], "null").output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  if (code !== 0) throw new Error(`postern ${args[0]} ended with ${code}: ${text(stderr).trim()}`);
-  return JSON.parse(text(stdout));
-}
+/** The command line of one program, for one runtime directory. */
+export class Postern {
+  readonly #program: Program;
+  readonly #directory: string;
 
-/** Starts a command that streams. */
-export function start(args: readonly string[]): RunningCommand {
-  const child = command([...args, "--json"], "piped").spawn();
-  const writer = child.stdin.getWriter();
-  return {
-    lines: jsonLines(child.stdout),
-    write: (text) => succeeds(writer.write(new TextEncoder().encode(text))),
-    endInput: async () => void await succeeds(writer.close()),
-    interrupt: () => signal(child),
-    code: child.status.then(({ code }) => code),
-  };
+  constructor(program: Program, directory: string) {
+    this.#program = program;
+    this.#directory = directory;
+  }
+
+  /**
+   * Runs a command to its end and returns what it printed as JSON.
+   *
+   * @throws Error when it fails or prints something else
+   */
+  async ask(args: readonly string[]): Promise<Record<string, unknown>> {
+    const { code, stdout, stderr } = await this.#command(args, "null").output();
+    const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+    if (code !== 0) {
+      throw new Error(`postern ${args[0]} ended with ${code}: ${text(stderr).trim()}`);
+    }
+    return JSON.parse(text(stdout));
+  }
+
+  /** Starts a command that streams. */
+  start(args: readonly string[]): RunningCommand {
+    const child = this.#command(args, "piped").spawn();
+    const writer = child.stdin.getWriter();
+    return {
+      lines: jsonLines(child.stdout),
+      write: (text) => succeeds(writer.write(new TextEncoder().encode(text))),
+      endInput: async () => void await succeeds(writer.close()),
+      interrupt: () => signal(child),
+      code: child.status.then(({ code }) => code),
+    };
+  }
+
+  #command(args: readonly string[], stdin: "null" | "piped"): Deno.Command {
+    const { path, args: before } = this.#program;
+    return new Deno.Command(path, {
+      args: [...before, ...args, "--dir", this.#directory, "--json"],
+      stdin,
+      stdout: "piped",
+      stderr: stdin === "null" ? "piped" : "null",
+    });
+  }
 }
 
 function signal(child: Deno.ChildProcess): void {
@@ -48,15 +71,6 @@ function signal(child: Deno.ChildProcess): void {
   } catch {
     // It has ended by itself.
   }
-}
-
-function command(args: readonly string[], stdin: "null" | "piped"): Deno.Command {
-  return new Deno.Command(Deno.execPath(), {
-    args: [...POSTERN, ...args],
-    stdin,
-    stdout: "piped",
-    stderr: stdin === "null" ? "piped" : "null",
-  });
 }
 
 /** A pipe breaks when its reader has ended, which is an answer here and no error. */

@@ -14,6 +14,8 @@ export interface Option {
   readonly value?: string;
   /** May be given more than once, or with commas. */
   readonly many?: boolean;
+  /** The values it usually has; for completion, not a rule. */
+  readonly choices?: readonly string[];
   readonly help: string;
 }
 
@@ -31,6 +33,8 @@ export interface Command {
   readonly examples: readonly string[];
   /** How many arguments it takes, at least and at most. */
   readonly arguments: readonly [number, number];
+  /** What the first argument may be, where that is a closed list; for completion, not a rule. */
+  readonly choices?: readonly string[];
   /** @returns the exit code */
   run(context: Context): Promise<number>;
 }
@@ -41,6 +45,23 @@ export interface Context {
   readonly values: Values;
   readonly out: Output;
 }
+
+/** The kinds of messages, as completion offers them; the daemon decides which there are. */
+export const KINDS: readonly string[] = [
+  "hello",
+  "ping",
+  "pong",
+  "query",
+  "response",
+  "delegate",
+  "ack",
+  "result",
+  "notify",
+  "cancel",
+  "discover",
+  "capabilities",
+  "error",
+];
 
 /** Options that every command takes. */
 export const COMMON_OPTIONS: readonly Option[] = [
@@ -58,6 +79,12 @@ export const CONSUMER_OPTION: Option = {
 
 /** The options of every command that chooses among events. */
 export const FILTER_OPTIONS: readonly Option[] = [
-  { name: "kind", value: "KIND", many: true, help: "only these kinds, such as notify" },
+  {
+    name: "kind",
+    value: "KIND",
+    many: true,
+    choices: KINDS,
+    help: "only these kinds, such as notify",
+  },
   { name: "topic", value: "PATTERN", many: true, help: "only these topics; build.* or agent.>" },
 ];

@@ -4,9 +4,10 @@
  * A command's file is loaded when it is used, so that none pays for the others.
  */
 
+import { shown } from "../client/mod.ts";
 import type { Command } from "./command.ts";
 import { UsageError } from "./exit_codes.ts";
-import { shown } from "../client/mod.ts";
+import { suggestion } from "./suggestion.ts";
 
 type Loader = () => Promise<{ readonly command: Command }>;
 
@@ -20,10 +21,17 @@ const COMMANDS: Readonly<Record<string, Loader>> = {
   inbox: () => import("./commands/inbox.ts"),
   ack: () => import("./commands/ack.ts"),
   tail: () => import("./commands/tail.ts"),
+  consumers: () => import("./commands/consumers.ts"),
   call: () => import("./commands/call.ts"),
   whoami: () => import("./commands/whoami.ts"),
   peers: () => import("./commands/peers.ts"),
+  ps: () => import("./commands/ps.ts"),
+  logs: () => import("./commands/logs.ts"),
+  init: () => import("./commands/init.ts"),
+  config: () => import("./commands/config.ts"),
   path: () => import("./commands/path.ts"),
+  completions: () => import("./commands/completions.ts"),
+  man: () => import("./commands/man.ts"),
   version: () => import("./commands/version.ts"),
 };
 
@@ -36,7 +44,8 @@ export const COMMAND_NAMES: readonly string[] = Object.keys(COMMANDS);
 /** @throws {UsageError} when there is no such command */
 export async function loadCommand(name: string): Promise<Command> {
   if (!Object.hasOwn(COMMANDS, name)) {
-    throw new UsageError(`there is no command ${shown(name)}; see: postern --help`);
+    const meant = suggestion(name, [...COMMAND_NAMES, "help"]);
+    throw new UsageError(`there is no command ${shown(name)}${meant}; see: postern --help`);
   }
   return (await COMMANDS[name]!()).command;
 }

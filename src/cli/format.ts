@@ -5,11 +5,21 @@ import { type Output, printable } from "./output.ts";
 
 /** `seq  time  kind  topic  payload`; a missing topic is a dash. */
 export function eventLine(event: StoredEvent, out: Output): string {
-  const { seq, buffered_at_ms, envelope } = event;
-  const head = `${seq}  ${out.dim(timeOf(buffered_at_ms))}  ${envelope.kind}  ${
-    envelope.topic ?? "-"
-  }`;
-  return `${head}  ${printable(JSON.stringify(envelope.payload) ?? "-")}`;
+  return `${eventHead(event, out)}  ${printable(JSON.stringify(event.envelope.payload) ?? "-")}`;
+}
+
+/** The same with the payload on lines of its own, indented; what it answers is told as well. */
+export function prettyEvent(event: StoredEvent, out: Output): string {
+  const { ref, from, to, payload } = event.envelope;
+  const told = [
+    ref === null || ref === undefined ? "" : `  answers ${printable(ref)}`,
+    from === to ? "" : `  from ${printable(from)} to ${printable(to)}`,
+  ];
+  const lines = (JSON.stringify(payload, null, 2) ?? "-").split("\n");
+  return [
+    `${eventHead(event, out)}${told.join("")}`,
+    ...lines.map((line) => `    ${printable(line)}`),
+  ].join("\n");
 }
 
 /** A loss, so that nobody takes what follows for all there was. */
@@ -29,6 +39,16 @@ export function fieldTable(rows: readonly (readonly [string, unknown])[]): strin
   );
 }
 
+/** Rows under a head, each column as wide as its widest cell. */
+export function columns(rows: readonly (readonly string[])[]): string {
+  const cells = rows.map((row) => row.map(printable));
+  const widths = (cells[0] ?? []).map((_, at) =>
+    Math.max(...cells.map((row) => row[at]?.length ?? 0))
+  );
+  return cells.map((row) => row.map((cell, at) => cell.padEnd(widths[at]!)).join("  ").trimEnd())
+    .join("\n");
+}
+
 /** A time since something, in its two largest units. */
 export function duration(seconds: number): string {
   const units: [string, number][] = [["d", 86400], ["h", 3600], ["min", 60], ["s", 1]];
@@ -40,6 +60,10 @@ export function duration(seconds: number): string {
     if (count > 0) parts.push(`${count} ${unit}`);
   }
   return parts.slice(0, 2).join(" ") || "0 s";
+}
+
+function eventHead({ seq, buffered_at_ms, envelope }: StoredEvent, out: Output): string {
+  return `${seq}  ${out.dim(timeOf(buffered_at_ms))}  ${envelope.kind}  ${envelope.topic ?? "-"}`;
 }
 
 function timeOf(ms: number): string {

@@ -24,6 +24,8 @@ export class Output {
   readonly #err: Sink;
   readonly #coloured: boolean;
   readonly #encoder = new TextEncoder();
+  /** Whether a passing line stands on the terminal and must make room. */
+  #passing = false;
 
   constructor(out: Sink = Deno.stdout, err: Sink = Deno.stderr, noColor: boolean = Deno.noColor) {
     this.#out = out;
@@ -36,6 +38,11 @@ export class Output {
     return this.#out.isTerminal();
   }
 
+  /** Whether a person watches stderr, where passing lines go. */
+  get isWatched(): boolean {
+    return this.#err.isTerminal();
+  }
+
   /** One line, or several, on stdout. */
   line(text: string): Promise<void> {
     return this.raw(`${text}\n`);
@@ -43,6 +50,7 @@ export class Output {
 
   /** Text on stdout as it is. */
   async raw(text: string): Promise<void> {
+    await this.clearPassing();
     try {
       await this.#writeAll(this.#out, text);
     } catch (error) {
@@ -63,16 +71,35 @@ export class Output {
 
   /** A line for whoever watches, on stderr. */
   async note(text: string): Promise<void> {
-    try {
-      await this.#writeAll(this.#err, `${text}\n`);
-    } catch {
-      // Nobody listens there, and the exit code still tells.
-    }
+    await this.clearPassing();
+    await this.#complain(`${text}\n`);
+  }
+
+  /** A line that stands on the watcher's terminal until anything else is said. Nowhere else. */
+  async passing(text: string): Promise<void> {
+    if (!this.isWatched) return;
+    this.#passing = true;
+    await this.#complain(`\r\x1b[K${text}`);
+  }
+
+  /** Takes the passing line away. */
+  async clearPassing(): Promise<void> {
+    if (!this.#passing) return;
+    this.#passing = false;
+    await this.#complain("\r\x1b[K");
   }
 
   /** Text that stands back on a coloured terminal. */
   dim(text: string): string {
     return this.#coloured ? `\x1b[2m${text}\x1b[22m` : text;
+  }
+
+  async #complain(text: string): Promise<void> {
+    try {
+      await this.#writeAll(this.#err, text);
+    } catch {
+      // Nobody listens there, and the exit code still tells.
+    }
   }
 
   async #writeAll(sink: Sink, text: string): Promise<void> {

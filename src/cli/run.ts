@@ -3,6 +3,7 @@
  */
 
 import { ConnectionError, PosternError } from "../client/mod.ts";
+import { programCall } from "../client/spawn.ts";
 import type { Command } from "./command.ts";
 import { COMMAND_NAMES, loadCommand, splitCommandLine } from "./commands.ts";
 import { EXIT, exitCodeOf, UsageError } from "./exit_codes.ts";
@@ -87,7 +88,7 @@ function withHint(error: UsageError, command: Command): UsageError {
 function advised(error: unknown, values: Values): unknown {
   if (!(error instanceof ConnectionError) || !error.noDaemon) return error;
   const dir = values.text("dir");
-  const program = Deno.build.standalone ? "postern" : "deno task postern";
+  const program = programCall();
   const start = dir === undefined ? `${program} start` : `${program} start --dir ${quoted(dir)}`;
   return new ConnectionError(error.code, `no daemon: ${error.message}; start it with: ${start}`);
 }

@@ -6,8 +6,9 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { type Command, COMMON_OPTIONS, type Option } from "./command.ts";
-import { UsageError } from "./exit_codes.ts";
 import { shown } from "../client/mod.ts";
+import { UsageError } from "./exit_codes.ts";
+import { suggestion } from "./suggestion.ts";
 
 /** The options that were given. */
 export class Values {
@@ -67,7 +68,8 @@ export function parseCommandLine(
     alias: { help: "h" },
     unknown: (arg: string, key?: string) => {
       if (key === undefined) return true;
-      throw new UsageError(`unknown option ${shown(arg)}`);
+      const meant = suggestion(`--${key}`, options.map(({ name }) => `--${name}`));
+      throw new UsageError(`unknown option ${shown(arg)}${meant}`);
     },
   });
   const args = parsed._.map(String);

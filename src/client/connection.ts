@@ -2,13 +2,14 @@
  * One connection: requests go out in one write for many, replies come back to whoever asked.
  *
  * What always holds: a request is settled exactly once, by its reply, by its abort or by the end of the
- * connection; at most MAX_IN_FLIGHT requests are at the daemon, more wait here, up to MAX_WAITING_CHARS of
+ * connection, unless its owner takes it on to the next one; at most MAX_IN_FLIGHT requests are at the daemon, more wait here, up to MAX_WAITING_CHARS of
  * them, and beyond that a request is refused at once; while paused nothing is read, so the daemon's own
  * flow control takes over.
  */
 
 import { decodeLine, encodeRequest, type Parse, type Received } from "./axon.ts";
 import { ConnectionError, PosternError, shown } from "./errors.ts";
+import { Exchange, type RequestOptions } from "./exchange.ts";
 import { LineSplitter } from "../codecs/ndjson.ts";
 import { parseExact } from "../codecs/json.ts";
 import type { InboundEvent } from "./messages.ts";
@@ -30,14 +31,6 @@ export interface Closed {
   readonly error: ConnectionError | PosternError;
 }
 
-/** What may be chosen for one request. */
-export interface RequestOptions {
-  /** Gives up waiting. The request may still be carried out. */
-  readonly signal?: AbortSignal;
-  /** Gives up after so long, with `timeout`. By default a request waits as long as it takes. */
-  readonly timeoutMs?: number;
-}
-
 /** Takes a pushed event and the length of its line. */
 export type EventListener = (event: InboundEvent, chars: number) => void;
 
@@ -49,6 +42,11 @@ export interface ConnectionOptions {
   readonly maxLineBytes?: number;
   /** Keep numbers that JavaScript cannot hold as raw JSON values, to be passed on. @default {false} */
   readonly exactNumbers?: boolean;
+  /**
+   * Called at the end of the connection, before anything fails because of it. It is given every request without
+   * a reply, in the order of the calls; those it answers true for are its own from then on.
+   */
+  readonly onEnd?: (closed: Closed) => (exchange: Exchange) => boolean;
 }
 
 /** Under the daemon's own bound of 4,096, beyond which it does not read on. */
@@ -61,9 +59,9 @@ export const MAX_LINE_BYTES = 1024 * 1024;
 const MAX_REPLY_BYTES = 8 * 1024 * 1024;
 const WRITE_CHARS = 256 * 1024;
 
-interface Pending {
-  readonly resolve: (result: unknown) => void;
-  readonly reject: (error: Error) => void;
+interface Waiting {
+  readonly line: string;
+  readonly exchange: Exchange;
 }
 
 /** A connection that speaks AXON. Opened by `openConnection`. */
@@ -73,9 +71,10 @@ export class Connection {
   readonly #onEvent: EventListener;
   readonly #maxLineBytes: number;
   readonly #parse: Parse;
-  readonly #pending = new Map<string, Pending>();
+  readonly #onEnd: ConnectionOptions["onEnd"];
+  readonly #pending = new Map<string, Exchange>();
   readonly #encoder = new TextEncoder();
-  #waiting: string[] = [];
+  #waiting: Waiting[] = [];
   #waitingFrom = 0;
   #waitingChars = 0;
   #unanswered = 0;
@@ -90,6 +89,7 @@ export class Connection {
     this.#transport = transport;
     this.#onEvent = options.onEvent ?? (() => {});
     this.#maxLineBytes = options.maxLineBytes ?? MAX_LINE_BYTES;
+    this.#onEnd = options.onEnd;
     this.#parse = options.exactNumbers ? parseExact : JSON.parse;
     this.closed = new Promise((resolve) => this.#settleClosed = resolve);
     this.#readAll();
@@ -102,24 +102,28 @@ export class Connection {
    * @throws {ConnectionError} `ECONNRESET` when the connection ended first
    */
   request(operation: string, params: string, options: RequestOptions = {}): Promise<unknown> {
-    const { signal, timeoutMs } = options;
-    return new Promise((resolve, reject) => {
-      signal?.throwIfAborted();
+    const exchange = new Exchange(operation, params, options);
+    this.carry(exchange);
+    return exchange.outcome;
+  }
+
+  /** Sends one request that exists already; it is settled here, or handed on at the end of the connection. */
+  carry(exchange: Exchange): void {
+    if (exchange.isSettled) return;
+    const reqId = String(++this.#lastId);
+    try {
       if (this.#end !== null) throw this.#end.error;
-      const reqId = String(++this.#lastId);
-      this.#enqueue(encodeRequest(reqId, operation, params));
-      let release = () => {};
-      const settle = <T>(then: (value: T) => void) => (value: T) => {
-        this.#pending.delete(reqId);
-        release();
-        then(value);
-      };
-      const pending = { resolve: settle(resolve), reject: settle(reject) };
-      this.#pending.set(reqId, pending);
-      if (signal || timeoutMs) {
-        release = giveUpOn(operation, { signal, timeoutMs }, pending.reject);
-      }
-    });
+      this.#enqueue({ line: encodeRequest(reqId, exchange.operation, exchange.params), exchange });
+    } catch (error) {
+      return exchange.reject(error as Error);
+    }
+    this.#pending.set(reqId, exchange);
+    exchange.onSettled = () => this.#pending.delete(reqId);
+  }
+
+  /** How it ended; `null` as long as it has not. */
+  get end(): Closed | null {
+    return this.#end;
   }
 
   /** Stops reading, and so, soon, the daemon's writing. Replies wait as well. */
@@ -138,7 +142,8 @@ export class Connection {
     this.#finish({ by: "client", reason, error: new ConnectionError("ECONNRESET", reason) });
   }
 
-  #enqueue(line: string): void {
+  #enqueue(waiting: Waiting): void {
+    const { line } = waiting;
     const bound = this.#maxLineBytes;
     // A character takes at most three bytes, so most lines need no counting.
     if (line.length * 3 > bound && this.#encoder.encode(line).length > bound) {
@@ -153,7 +158,7 @@ export class Connection {
         `sending a request: at most ${MAX_WAITING_CHARS} characters may wait for the daemon`,
       );
     }
-    this.#waiting.push(line);
+    this.#waiting.push(waiting);
     this.#waitingChars += line.length;
     this.#startWriting();
   }
@@ -183,14 +188,19 @@ export class Connection {
   #nextText(): string {
     let from = this.#waitingFrom;
     let size = 0;
+    let text = "";
     while (
       from < this.#waiting.length && size < WRITE_CHARS && this.#unanswered < MAX_IN_FLIGHT &&
       this.#end === null
     ) {
-      size += this.#waiting[from++]!.length;
+      const { line, exchange } = this.#waiting[from++]!;
+      size += line.length;
+      // Who gave up before it was sent is not served.
+      if (exchange.isSettled) continue;
+      exchange.sent = true;
+      text += line;
       this.#unanswered++;
     }
-    const text = this.#waiting.slice(this.#waitingFrom, from).join("");
     this.#waitingFrom = from;
     this.#waitingChars -= size;
     if (from === this.#waiting.length || from > MAX_IN_FLIGHT * 4) {
@@ -234,7 +244,12 @@ export class Connection {
     if (this.#waitingFrom < this.#waiting.length) this.#startWriting();
     const pending = this.#pending.get(reqId);
     if (received.type === "reply") pending?.resolve(received.result);
-    else pending?.reject(received.error);
+    else if (!this.#isPassedOn(pending, received.error)) pending?.reject(received.error);
+  }
+
+  /** A daemon that stops will end the connection, and what may be repeated goes to the next one. */
+  #isPassedOn(exchange: Exchange | undefined, error: PosternError): boolean {
+    return exchange?.repeatable === true && error.code === "shutting_down";
   }
 
   #endOfStream(): Closed {
@@ -262,28 +277,12 @@ export class Connection {
     this.#waiting = [];
     this.#waitingFrom = 0;
     this.#transport.close();
-    for (const pending of [...this.#pending.values()]) pending.reject(end.error);
+    const unanswered = [...this.#pending.values()];
+    this.#pending.clear();
+    const takes = this.#onEnd?.(end) ?? (() => false);
+    for (const exchange of unanswered) if (!takes(exchange)) exchange.reject(end.error);
     this.#settleClosed(end);
   }
-}
-
-/** Rejects when the caller gives up; the returned function forgets about it. */
-function giveUpOn(
-  operation: string,
-  options: RequestOptions,
-  reject: (error: Error) => void,
-): () => void {
-  const { signal, timeoutMs } = options;
-  const aborted = () => reject(signal!.reason);
-  signal?.addEventListener("abort", aborted, { once: true });
-  const timer = timeoutMs === undefined ? undefined : setTimeout(() => {
-    const rule = `no reply within ${timeoutMs} ms; it may still be carried out`;
-    reject(new PosternError("timeout", `calling ${shown(operation)}: ${rule}`));
-  }, timeoutMs);
-  return () => {
-    signal?.removeEventListener("abort", aborted);
-    clearTimeout(timer);
-  };
 }
 
 function unreadable(what: string): ConnectionError {

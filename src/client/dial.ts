@@ -8,7 +8,7 @@
 import { AXON_VERSION, encodeParams } from "./axon.ts";
 import { Connection, type ConnectionOptions } from "./connection.ts";
 import { readToken, type Target } from "./discovery.ts";
-import { ConnectionError, shown } from "./errors.ts";
+import { ConnectionError, PosternError, shown } from "./errors.ts";
 import type { Welcome } from "./messages.ts";
 
 /** How to open a connection. */
@@ -19,16 +19,21 @@ export interface DialOptions extends ConnectionOptions {
   readonly timeoutMs?: number;
   /** False to say hello only. @default {true} */
   readonly authenticate?: boolean;
+  /** Whether a missing token file is an error, because there was one before. @default {false} */
+  readonly tokenRequired?: boolean;
 }
 
 /** An open connection and how the daemon introduced itself on it. */
 export interface Opened {
   readonly connection: Connection;
   readonly welcome: Welcome;
+  /** Whether a token was shown. */
+  readonly authenticated: boolean;
 }
 
 /** The default of `timeoutMs`. */
 export const HELLO_TIMEOUT_MS = 10_000;
+const UNOPENED = "closed because it could not be opened";
 
 /**
  * Connects, negotiates and authenticates.
@@ -39,13 +44,24 @@ export const HELLO_TIMEOUT_MS = 10_000;
 export async function openConnection(target: Target, options: DialOptions): Promise<Opened> {
   options.signal?.throwIfAborted();
   const token = options.authenticate === false ? null : readToken(target.tokenPath);
-  const socket = await connectSocket(target.socketPath);
-  const connection = new Connection(socket, options);
+  if (token === null && options.tokenRequired) {
+    const rule = "it was there before, and is not now";
+    throw new PosternError("auth_failed", `reading the token: "${target.tokenPath}": ${rule}`);
+  }
+  let connection: Connection | null = null;
+  let isGivenUp = false;
+  const opening = async (): Promise<Opened> => {
+    const socket = await connectSocket(target.socketPath);
+    connection = new Connection(socket, options);
+    if (isGivenUp) connection.close(UNOPENED);
+    const welcome = await introduce(connection, options, token);
+    return { connection, welcome, authenticated: token !== null };
+  };
   try {
-    const welcome = withinTime(introduce(connection, options, token), target, options);
-    return { connection, welcome: await welcome };
+    return await withinTime(opening(), target, options);
   } catch (error) {
-    connection.close("closed because it could not be opened");
+    isGivenUp = true;
+    (connection as Connection | null)?.close(UNOPENED);
     throw error;
   }
 }

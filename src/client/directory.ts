@@ -36,9 +36,10 @@ const INSTANCE = /^[A-Za-z0-9_-]{1,64}$/;
  * @example
  * ```ts
  * import { resolveDirectory } from "@postern/postern/client";
+ * import { assert } from "@std/assert";
  *
  * const env = new Map([["XDG_STATE_HOME", "/nowhere/state"]]);
- * console.assert(resolveDirectory({ env, os: "linux" }) === "/nowhere/state/postern/default");
+ * assert(resolveDirectory({ env, os: "linux" }) === "/nowhere/state/postern/default");
  * ```
  */
 export function resolveDirectory(options: DirectoryOptions = {}): string {

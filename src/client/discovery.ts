@@ -42,7 +42,22 @@ export interface TargetOptions {
 /** More than any discovery file has. */
 const MAX_DISCOVERY_BYTES = 64 * 1024;
 
-/** Where the daemon of these options is, whether it runs or not. */
+/**
+ * Where the daemon of these options is, whether it runs or not.
+ *
+ * @param options By default the usual directory.
+ * @returns Absolute paths.
+ * @throws {PosternError} `invalid_params` as {@linkcode resolveDirectory}
+ *
+ * @example
+ * ```ts
+ * import { findTarget } from "@postern/postern/client";
+ * import { assert } from "@std/assert";
+ *
+ * const target = findTarget({ dir: "/nowhere", env: new Map() });
+ * assert(target.socketPath === "/nowhere/postern.sock" && target.discovery === null);
+ * ```
+ */
 export function findTarget(options: TargetOptions = {}): Target {
   const env = options.env ?? Deno.env;
   const directory = resolveDirectory(options);
@@ -57,7 +72,21 @@ export function findTarget(options: TargetOptions = {}): Target {
   };
 }
 
-/** What a running daemon left for its clients; `null` when there is nothing that can be read. */
+/**
+ * What a running daemon left for its clients; `null` when there is nothing that can be read.
+ *
+ * @param directory Its runtime directory.
+ * @returns What the file says, as far as it can be used.
+ *
+ * @example
+ * ```ts
+ * import { readDiscovery, startTemporaryDaemon } from "@postern/postern/client";
+ *
+ * await using daemon = await startTemporaryDaemon();
+ * const { pid, version } = readDiscovery(daemon.directory)!;
+ * console.log(`process ${pid} runs version ${version}`);
+ * ```
+ */
 export function readDiscovery(directory: string): Discovery | null {
   try {
     const text = readBounded(join(directory, "daemon.json"), MAX_DISCOVERY_BYTES);

@@ -22,7 +22,22 @@ export type ConnectionErrorCode =
   /** What came is not what a daemon says. */
   | "EPROTO";
 
-/** The way to the daemon failed. */
+/**
+ * The way to the daemon failed.
+ *
+ * @example
+ * ```ts
+ * import { connect, ConnectionError } from "@postern/postern/client";
+ * import { assert } from "@std/assert";
+ *
+ * try {
+ *   await connect({ dir: "/nowhere", env: new Map() });
+ * } catch (error) {
+ *   if (!(error instanceof ConnectionError)) throw error;
+ *   assert(error.code === "ENOENT" && error.noDaemon);
+ * }
+ * ```
+ */
 export class ConnectionError extends Error {
   readonly code: ConnectionErrorCode;
 

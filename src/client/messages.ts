@@ -1,8 +1,14 @@
 /**
  * The messages a client sends and gets, under the names that they have on the wire.
  *
- * These are shapes only. A daemon may add fields, and a client must not mind.
+ * What an operation takes or answers is the registry's own type; written out here is only what the registry
+ * keeps as text, or what comes without having been asked for. A daemon may add fields, and a client must not mind.
  */
+
+import type { OperationParams, OperationResult } from "./operations.ts";
+
+/** What sort of message: a closed list. */
+export type Kind = NonNullable<OperationParams<"event.send">["kind"]>;
 
 /** A range of events that retention has taken before they could be read. */
 export interface Gap {
@@ -27,65 +33,55 @@ export interface Envelope {
 }
 
 /** An envelope with its place in the log. */
-export interface StoredEvent {
-  readonly seq: number;
-  readonly buffered_at_ms: number;
-  readonly envelope: Envelope;
+export type StoredEvent = OperationResult<"event.read">["events"][number];
+
+/** Told with the first event that a subscription brings from another log than the one it began with. */
+export interface Reset {
+  /** The log that this and the following seqs belong to. */
+  readonly epoch: string | null;
+  /** The log that all seqs so far belonged to. */
+  readonly previous_epoch: string | null;
+  /** The last seq that came from it; what followed there was not seen. */
+  readonly last_seq: number;
 }
 
 /** An event as a subscription brings it. */
-export interface InboundEvent extends StoredEvent {
+export type InboundEvent = StoredEvent & {
   /** Whether it was in the log already when the subscription began. */
   readonly replay: boolean;
   /** What was lost just before this event. */
   readonly gap?: Gap;
-}
+  /** Present when the daemon has begun another log: seqs start anew, and this is its first event here. */
+  readonly reset?: Reset;
+};
 
-/** A message to be sent. */
-export interface OutgoingMessage {
-  /** What sort of message: one of AXON's closed list, such as `notify` or `query`. */
-  readonly kind: string;
-  /** Agent id of the receiver. @default {"self"} */
-  readonly to?: string;
-  readonly topic?: string;
-  readonly payload: unknown;
-  readonly ref?: string | null;
-  /** Sent twice with the same key, it is stored once. */
-  readonly dedup_key?: string;
-  readonly ttl_secs?: number;
-}
+/** A message to be sent; without `to` it goes to the daemon's own log. */
+export type OutgoingMessage =
+  & Omit<OperationParams<"event.send">, "events" | "kind" | "payload">
+  & { readonly kind: Kind; readonly payload: unknown };
 
-/** The daemon's word that a message is on disk. */
-export interface Receipt {
-  readonly msg_id: string;
-  /** Its place in this daemon's log; absent when it went to a peer. */
-  readonly seq?: number;
-  readonly duplicate?: boolean;
-}
+/** One message of several that are stored together, in the daemon's own log. */
+export type BatchMessage = Omit<OutgoingMessage, "to">;
+
+/** The daemon's word that a message is on disk; `seq` is absent when it went to a peer. */
+export type Receipt = Omit<OperationResult<"event.send">, "events">;
 
 /** The daemon's word that all messages of a batch are on disk; `msg_id` and `seq` are the last one's. */
-export interface BatchReceipt extends Receipt {
-  readonly events: readonly Receipt[];
-}
+export type BatchReceipt = Receipt & { readonly events: readonly Receipt[] };
 
 /** What waits for a consumer. */
-export interface InboxPage {
-  readonly messages: readonly StoredEvent[];
-  readonly next_seq: number | null;
-  readonly has_more: boolean;
-  readonly gap?: Gap;
-}
+export type InboxPage = OperationResult<"event.inbox">;
 
 /** A part of the log, read without a consumer. */
-export interface ReadPage {
-  readonly events: readonly StoredEvent[];
-  readonly has_more: boolean;
-  readonly gap?: Gap;
-}
+export type ReadPage = OperationResult<"event.read">;
+
+/** What the daemon promised when a subscription began. */
+export type SubscriptionStart = OperationResult<"event.subscribe">;
 
 /** Which events a reader wants. */
 export interface EventFilter {
-  readonly kinds?: readonly string[];
+  /** Any of {@linkcode Kind}; another daemon's version may know more. */
+  readonly kinds?: readonly (Kind | (string & Record<never, never>))[];
   /** Topics or patterns: `*` is one segment, a last `>` the rest. */
   readonly topics?: readonly string[];
 }
@@ -101,11 +97,7 @@ export interface Welcome {
 }
 
 /** Who the daemon is. */
-export interface Identity {
-  readonly agent_id: string;
-  readonly public_key: string;
-  readonly name: string;
-  readonly version: string;
-  readonly ipc_version: number;
-  readonly uptime_secs: number;
-}
+export type Identity = OperationResult<"system.whoami">;
+
+/** How the daemon is. */
+export type Status = OperationResult<"system.status">;

@@ -2,7 +2,7 @@
  * The daemon's process: its command line, its environment, and what it says while it starts.
  *
  * It is detached, gets no terminal, little of the environment, and the permissions for one directory. The
- * same program runs again, as the compiled binary or by the runtime from the program's files.
+ * same program runs again: as the compiled binary, or by the runtime from the program's files or its one file.
  */
 
 import { parse } from "@std/jsonc";
@@ -20,13 +20,24 @@ export interface Runtime {
   readonly execPath: string;
   /** The program's root, with main.ts in it. */
   readonly root: string;
+  /** The one file that holds the whole program, where it was bundled. */
+  readonly bundle?: string;
 }
 
 /**
  * Garbage is collected late where memory seems plenty; under a flood that would be gigabytes. What the daemon
  * really holds is bounded far below this.
  */
-const HEAP_BOUND = "--v8-flags=--max-old-space-size=1024";
+export const HEAP_BOUND = "--v8-flags=--max-old-space-size=1024";
+/** A bundle has no configuration beside it, and all its packages in it. */
+export const BUNDLE_FLAGS = [
+  "--no-config",
+  "--no-npm",
+  "--unstable-kv",
+  "--unstable-worker-options",
+];
+/** Under this name a bundle's entry leaves its URL: whose bundle it is, this file could not tell. */
+export const BUNDLE_URL = Symbol.for("postern.bundle_url");
 /** Longest socket path that is used inside the directory; a longer one is moved elsewhere. */
 const MAX_SOCKET_PATH_BYTES = 103;
 const SOCKET_NAMES = ["postern.sock", "http.sock"];
@@ -60,7 +71,7 @@ export function daemonCommand(
 ): DaemonCommand {
   const daemon = ["daemon", "--dir", directory, "--mode", "background"];
   if (runtime.standalone) return { path: runtime.execPath, args: daemon };
-  const { root } = runtime;
+  const { root, bundle } = runtime;
   const args = [
     "run",
     "--quiet",
@@ -68,19 +79,27 @@ export function daemonCommand(
     "--no-remote",
     "--cached-only",
     HEAP_BOUND,
-    `--config=${join(root, "deno.json")}`,
-    ...permissions(directory, root),
-    join(root, "main.ts"),
+    ...bundle === undefined ? [`--config=${join(root, "deno.json")}`] : BUNDLE_FLAGS,
+    ...permissions(directory, bundle ?? root),
+    bundle ?? join(root, "main.ts"),
     ...daemon,
   ];
   return { path: runtime.execPath, args };
 }
 
-function permissions(directory: string, root: string): string[] {
+/** What a person types to run this program. */
+export function programCall({ standalone, bundle }: Runtime = currentRuntime()): string {
+  if (standalone) return "postern";
+  if (bundle === undefined) return "deno task postern";
+  const flags = ["-A", "--no-prompt", "--no-remote", HEAP_BOUND, ...BUNDLE_FLAGS];
+  return `deno run ${flags.join(" ")} ${bundle}`;
+}
+
+function permissions(directory: string, program: string): string[] {
   const { sockets, places } = socketPlaces(directory);
   return [
     grant("net", sockets.map((path) => `unix:${path}`)),
-    grant("read", [directory, ...places, root]),
+    grant("read", [directory, ...places, program]),
     grant("write", [directory, ...places]),
     `--allow-env=${ENVIRONMENT.join(",")}`,
     // By name it would be uid, hostname and umask; the flag does not know the last one.
@@ -131,10 +150,33 @@ function grant(right: string, values: readonly string[]): string {
   return nameable ? `--allow-${right}=${values.join(",")}` : `--allow-${right}`;
 }
 
+/**
+ * What runs the program.
+ *
+ * @param moduleUrl Where this file was loaded from.
+ * @param platform `Deno.build.standalone`, `Deno.execPath()`, and what a bundle's entry has left.
+ */
+export function runtimeOf(
+  moduleUrl: string,
+  platform: {
+    readonly standalone: boolean;
+    readonly execPath: string;
+    readonly bundleUrl?: string;
+  },
+): Runtime {
+  const { standalone, execPath, bundleUrl } = platform;
+  if (standalone) return { standalone, execPath, root: "" };
+  if (bundleUrl === undefined) {
+    return { standalone, execPath, root: resolve(fromFileUrl(new URL("../..", moduleUrl))) };
+  }
+  const bundle = fromFileUrl(bundleUrl);
+  return { standalone, execPath, root: dirname(bundle), bundle };
+}
+
 function currentRuntime(): Runtime {
   const { standalone } = Deno.build;
-  const root = standalone ? "" : resolve(fromFileUrl(new URL("../..", import.meta.url)));
-  return { standalone, execPath: Deno.execPath(), root };
+  const bundleUrl = Reflect.get(globalThis, BUNDLE_URL) as string | undefined;
+  return runtimeOf(import.meta.url, { standalone, execPath: Deno.execPath(), bundleUrl });
 }
 
 /** A daemon's process as its starter sees it. */

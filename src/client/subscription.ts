@@ -1,53 +1,105 @@
 /**
- * A stream of events at the pace of whoever reads it.
+ * A stream of events at the pace of whoever reads it, over as many connections as it takes.
  *
- * It has a connection of its own. When the reader falls behind by MAX_EVENTS events or MAX_CHARS characters
+ * It has connections of its own. When the reader falls behind by MAX_EVENTS events or MAX_CHARS characters
  * the connection is not read until half of that is taken; the daemon then waits and continues from its log.
  * So a slow reader costs neither memory, nor other requests of the same program, nor any event. Beyond the
  * bound lies at most what one read of the socket held.
+ *
+ * After the loss of a connection it goes on behind the last seq that came, so within one log none is missed and
+ * none comes twice. If the daemon has begun another log meanwhile, the first event from there says so.
  */
 
 import type { Closed, Connection, EventListener } from "./connection.ts";
-import type { InboundEvent } from "./messages.ts";
+import { PosternError } from "./errors.ts";
+import type { InboundEvent, Reset, SubscriptionStart } from "./messages.ts";
+import { attemptUntil, isRefusal, type ReconnectPolicy } from "./reconnect.ts";
 
-/** What the daemon promised when the subscription began. */
-export interface SubscriptionStart {
-  readonly subscription_id?: string;
-  /** How many stored events come first. */
-  readonly replayed: number;
-  /** Events up to this seq were there before; those after it are live. */
-  readonly replay_to_seq: number;
+/** How far a subscription has come. */
+export interface Position {
+  readonly epoch: string | null;
+  /** The last seq that came; `null` while none has, and its consumer's cursor is the beginning. */
+  readonly seq: number | null;
 }
 
-/** Opens the connection and subscribes on it; events go to the given function. */
+/** A subscription that has begun on a connection. */
+export interface Opening {
+  readonly connection: Connection;
+  readonly start: SubscriptionStart;
+  readonly epoch: string | null;
+  /** The seq behind which it began; `null` when that is for the consumer's cursor to say. */
+  readonly from: number | null;
+}
+
+/** Opens a connection and subscribes on it, behind the position if there is one; events go to the function. */
 export type SubscriptionOpener = (
   onEvent: EventListener,
-) => Promise<{ connection: Connection; start: SubscriptionStart }>;
+  resume: { readonly position: Position | null; readonly signal: AbortSignal },
+) => Promise<Opening>;
+
+/** What may be chosen for the way in which a subscription lives. */
+export interface SubscriptionOptions {
+  /** `null` when the first connection is the only one. @default {null} */
+  readonly policy?: ReconnectPolicy | null;
+  /** Ends the stream; whoever iterates is thrown the signal's reason. */
+  readonly signal?: AbortSignal;
+  /** How long it may take to begin; then it fails with `timeout`. */
+  readonly timeoutMs?: number;
+  /** Called when it has ended, at least once. */
+  readonly onClose?: () => void;
+}
 
 const MAX_EVENTS = 1024;
 const MAX_CHARS = 1024 * 1024;
+const CLOSED = "the subscription was closed";
 
 interface Held {
   readonly event: InboundEvent;
   readonly chars: number;
 }
 
-/** An async iterable of events. It ends when it is closed, and throws when the connection is lost. */
+/**
+ * An async iterable of events. It ends when it is closed, and throws when the connection is lost for good.
+ *
+ * @example
+ * ```ts
+ * import { connect, startTemporaryDaemon } from "@postern/postern/client";
+ * import { assert } from "@std/assert";
+ *
+ * await using daemon = await startTemporaryDaemon();
+ * await using client = await connect({ dir: daemon.directory });
+ * await using stream = client.subscribe({ kinds: ["notify"], replay: false });
+ * const { replay_to_seq } = await stream.started;
+ * await client.send({ kind: "notify", payload: "after it began" });
+ * const { value } = await stream.next();
+ * assert(value?.seq === replay_to_seq + 1);
+ * ```
+ */
 export class Subscription implements AsyncIterableIterator<InboundEvent> {
   /** Resolves once the daemon has accepted the subscription; from then on no event is missed. */
   readonly started: Promise<SubscriptionStart>;
+  readonly #open: SubscriptionOpener;
+  readonly #policy: ReconnectPolicy | null;
+  readonly #onClose: () => void;
+  readonly #stopped = new AbortController();
+  #release = () => {};
   #held: Held[] = [];
   #taken = 0;
   #heldChars = 0;
   #connection: Connection | null = null;
+  #position: Position | null = null;
+  #reset: Reset | null = null;
   #closed = false;
   #failure: Error | null = null;
   #arrival: PromiseWithResolvers<void> | null = null;
-  readonly #onClose: () => void;
 
-  constructor(open: SubscriptionOpener, onClose: () => void = () => {}) {
+  constructor(open: SubscriptionOpener, options: SubscriptionOptions = {}) {
+    const { policy = null, onClose = () => {} } = options;
+    this.#open = open;
+    this.#policy = policy;
     this.#onClose = onClose;
-    this.started = this.#open(open);
+    const watched = this.#watch(options);
+    this.started = this.#start().finally(watched);
     // Who iterates learns of a failure there.
     this.started.catch(() => {});
   }
@@ -83,9 +135,7 @@ export class Subscription implements AsyncIterableIterator<InboundEvent> {
     if (this.#closed) return;
     this.#closed = true;
     this.#held = [];
-    this.#connection?.close("the subscription was closed");
-    this.#wake();
-    this.#onClose();
+    this.#end(new DOMException(CLOSED, "AbortError"));
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -93,25 +143,87 @@ export class Subscription implements AsyncIterableIterator<InboundEvent> {
     return Promise.resolve();
   }
 
-  async #open(open: SubscriptionOpener): Promise<SubscriptionStart> {
+  /** Gives up on the caller's word; the returned function ends the time in which it must have begun. */
+  #watch({ signal, timeoutMs }: SubscriptionOptions): () => void {
+    const aborted = () => this.#fail(signal!.reason);
+    signal?.addEventListener("abort", aborted, { once: true });
+    const timer = timeoutMs === undefined ? undefined : setTimeout(() => {
+      const rule = `it did not begin within ${timeoutMs} ms`;
+      this.#fail(new PosternError("timeout", `subscribing: ${rule}`));
+    }, timeoutMs);
+    this.#release = () => {
+      signal?.removeEventListener("abort", aborted);
+      clearTimeout(timer);
+    };
+    // Later, when whoever made this has it in hand.
+    if (signal?.aborted) queueMicrotask(aborted);
+    return () => clearTimeout(timer);
+  }
+
+  async #start(): Promise<SubscriptionStart> {
     try {
-      const { connection, start } = await open((event, chars) => this.#arrived(event, chars));
-      this.#connection = connection;
-      connection.closed.then((closed) => this.#lost(closed));
-      if (this.#closed) connection.close("the subscription was closed");
-      else if (this.#isFull()) connection.pause();
-      return start;
+      return await this.#begin();
     } catch (error) {
-      this.#failure = error as Error;
-      this.#wake();
-      this.#onClose();
-      throw error;
+      const policy = this.#policy;
+      if (policy === null || this.#stopped.signal.aborted || isRefusal(error)) {
+        throw this.#fail(error as Error);
+      }
+      return await this.#beginAgain(policy);
     }
   }
 
+  async #beginAgain(policy: ReconnectPolicy): Promise<SubscriptionStart> {
+    try {
+      return await attemptUntil(() => this.#begin(), { policy, signal: this.#stopped.signal });
+    } catch (error) {
+      throw this.#fail(error as Error);
+    }
+  }
+
+  async #begin(): Promise<SubscriptionStart> {
+    const { signal } = this.#stopped;
+    signal.throwIfAborted();
+    // The first events may come with the reply, and belong to a log whose epoch is only known behind it.
+    let early: Held[] | null = [];
+    const opening = await this.#open((event, chars) => {
+      if (early === null) this.#arrived(event, chars);
+      else early.push({ event, chars });
+    }, { position: this.#position, signal });
+    const { connection, start } = opening;
+    if (signal.aborted) {
+      connection.close(CLOSED);
+      throw signal.reason;
+    }
+    this.#follow(opening);
+    const came = early;
+    early = null;
+    this.#connection = connection;
+    for (const { event, chars } of came) this.#arrived(event, chars);
+    if (this.#isFull()) connection.pause();
+    connection.closed.then((closed) => this.#lost(closed));
+    return start;
+  }
+
+  /** Notes where the stream now is, and whether that is another log than before. */
+  #follow({ epoch, from }: Opening): void {
+    const before = this.#position;
+    if (before !== null && before.epoch === epoch) return;
+    if (before !== null) {
+      const { previous_epoch, last_seq } = this.#reset ??
+        { previous_epoch: before.epoch, last_seq: before.seq ?? 0 };
+      this.#reset = { epoch, previous_epoch, last_seq };
+    }
+    this.#position = { epoch, seq: from };
+  }
+
   #arrived(event: InboundEvent, chars: number): void {
-    if (this.#closed) return;
-    this.#held.push({ event, chars });
+    if (this.#closed || this.#failure !== null) return;
+    const { epoch, seq } = this.#position ?? { epoch: null, seq: null };
+    if (seq !== null && event.seq <= seq) return;
+    this.#position = { epoch, seq: event.seq };
+    const told = this.#reset === null ? event : { ...event, reset: this.#reset };
+    this.#reset = null;
+    this.#held.push({ event: told, chars });
     this.#heldChars += chars;
     if (this.#isFull()) this.#connection?.pause();
     this.#wake();
@@ -139,9 +251,28 @@ export class Subscription implements AsyncIterableIterator<InboundEvent> {
   }
 
   #lost(closed: Closed): void {
-    if (closed.by !== "client") this.#failure = closed.error;
-    else this.#closed = true;
+    if (this.#stopped.signal.aborted) return;
+    this.#connection = null;
+    if (closed.by === "client") this.close();
+    else if (this.#policy === null) this.#fail(closed.error);
+    else this.#beginAgain(this.#policy).catch(() => {});
+  }
+
+  /** What came before is still to be had; then the reader is thrown the error. */
+  #fail(error: Error): Error {
+    if (this.#closed) return error;
+    this.#failure ??= error;
+    this.#end(error);
+    return this.#failure;
+  }
+
+  #end(reason: Error): void {
+    this.#stopped.abort(reason);
+    this.#release();
+    this.#connection?.close(CLOSED);
+    this.#connection = null;
     this.#wake();
+    this.#onClose();
   }
 
   #wake(): void {

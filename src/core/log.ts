@@ -14,7 +14,7 @@ import type { Block, BlockInfo, LogEvent, NewEvent } from "./event.ts";
 import type { Filter } from "./filter.ts";
 import { type Appended, GroupCommit, type Housekeeping } from "./group_commit.ts";
 import type { Clock, CommitBatch, CommitOutcome, CursorState, LogStore } from "./ports.ts";
-import { Ticket } from "./ticket.ts";
+import { allSettled, Ticket } from "./ticket.ts";
 
 /** How much the log keeps. The oldest events go first, whichever limit is reached. */
 export interface Retention {
@@ -248,7 +248,7 @@ export class EventLog {
         )
       );
     }
-    return allOf(outcomes);
+    return allSettled(outcomes);
   }
 
   #positionIn(
@@ -385,18 +385,4 @@ export class EventLog {
     );
     if (!this.#index.replace(merged)) this.#dropped.push(merged);
   }
-}
-
-function allOf<T>(tickets: readonly Ticket<T>[]): Ticket<readonly T[]> {
-  const all = new Ticket<readonly T[]>();
-  const values: T[] = new Array(tickets.length);
-  let missing = tickets.length;
-  tickets.forEach((ticket, i) =>
-    ticket.whenSettled((outcome) => {
-      if (!outcome.ok) return all.fail(outcome.error);
-      values[i] = outcome.value;
-      if (--missing === 0) all.succeed(values);
-    })
-  );
-  return all;
 }

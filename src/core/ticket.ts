@@ -65,3 +65,18 @@ export class Ticket<T> {
     this.#listener = this.#moreListeners = null;
   }
 }
+
+/** A ticket for the values of all, in their order; it fails with the first that does. */
+export function allSettled<T>(tickets: readonly Ticket<T>[]): Ticket<readonly T[]> {
+  const all = new Ticket<readonly T[]>();
+  const values: T[] = new Array(tickets.length);
+  let missing = tickets.length;
+  tickets.forEach((ticket, i) =>
+    ticket.whenSettled((outcome) => {
+      if (!outcome.ok) return all.fail(outcome.error);
+      values[i] = outcome.value;
+      if (--missing === 0) all.succeed(values);
+    })
+  );
+  return all;
+}

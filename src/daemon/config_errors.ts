@@ -4,6 +4,7 @@
  * At most {@linkcode MAX_SHOWN} faults are told at once, so that a wrong file does not flood the log.
  */
 
+import { levenshteinDistance } from "@std/text/levenshtein-distance";
 import { z } from "zod";
 import { shown } from "../core/errors.ts";
 
@@ -25,7 +26,7 @@ export function explain(error: z.ZodError, checked: Checked): string {
 /** The known name that is nearest to a wrong one, and how many edits away. */
 function nearest(wrong: string, known: readonly string[]): { name: string; steps: number } {
   return known
-    .map((name) => ({ name, steps: distance(wrong.toLowerCase().slice(0, 64), name) }))
+    .map((name) => ({ name, steps: levenshteinDistance(wrong.toLowerCase().slice(0, 64), name) }))
     .reduce((best, next) => next.steps < best.steps ? next : best);
 }
 
@@ -117,18 +118,4 @@ function shortened(path: string): string {
 
 function lastOf(name: string): string {
   return name.slice(name.lastIndexOf(".") + 1);
-}
-
-/** Edits that turn one word into the other. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const change = a[i - 1] === b[j - 1] ? 0 : 1;
-      next.push(Math.min(next[j - 1]! + 1, row[j]! + 1, row[j - 1]! + change));
-    }
-    row = next;
-  }
-  return row[b.length]!;
 }

@@ -30,7 +30,7 @@ export interface LaunchOptions {
   readonly mode?: Mode;
   /** @default `Deno.env` */
   readonly env?: Environment;
-  /** The Worker's entry. @default worker.ts beside this file */
+  /** The Worker's entry. @default worker.ts beside this file, or the one file that the program is */
   readonly workerUrl?: URL;
   /** So long may the Worker be silent before it counts as dead. @default {30000} */
   readonly silenceMs?: number;
@@ -174,9 +174,15 @@ interface WorkerMeans {
 }
 
 function startWorker(options: LaunchOptions, means: WorkerMeans): Worker {
-  const url = options.workerUrl ?? new URL("./worker.ts", import.meta.url);
+  const url = options.workerUrl ?? workerEntry();
   const permissions = workerPermissions(means.directory, means.sockets, means.config.http.enabled);
   return new Worker(url, { type: "module", name: "daemon", deno: { permissions } });
+}
+
+/** In a bundle this file's URL is that of the whole program, whose entry knows when it runs in a Worker. */
+function workerEntry(): URL {
+  const bundled = !import.meta.url.endsWith("/launcher.ts");
+  return bundled ? new URL(import.meta.url) : new URL("./worker.ts", import.meta.url);
 }
 
 /** For the log, where an error came from, if nobody expected it. */

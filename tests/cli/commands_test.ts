@@ -258,7 +258,11 @@ Deno.test("when the daemon goes, send --stdin ends at once and accounts for ever
 Deno.test("a daemon of another version is pointed out by version, status and start", async () => {
   await using daemon = new FakeDaemon(
     polite(({ cmd, req_id }) =>
-      line({ ok: true, req_id, ...(cmd === "whoami" ? { version: "0.0.1" } : { uptime_secs: 1 }) })
+      line({
+        ok: true,
+        req_id,
+        ...(/whoami$/.test(String(cmd)) ? { version: "0.0.1" } : { uptime_secs: 1 }),
+      })
     ),
   );
   Deno.writeTextFileSync(`${daemon.directory}/daemon.json`, '{"version":"0.0.1"}');

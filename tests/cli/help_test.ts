@@ -30,7 +30,7 @@ function words(example: string): string[] {
   const found = [...example.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) =>
     quoted ?? plain!
   );
-  const end = found.findIndex((word) => word === "|" || word === "<");
+  const end = found.findIndex((word) => ["|", "<", ">"].includes(word));
   return end < 0 ? found : found.slice(0, end);
 }
 

@@ -40,6 +40,13 @@ for (
     [["daemon", "--mode", "sideways"], "sideways"],
     [["start", "--timeout", "0"], "--timeout"],
     [["stop", "--timeout", "x"], "--timeout"],
+    [["logs", "--lines", "10001"], "from 0 to 10000"],
+    [["config"], "missing"],
+    [["config", "edit"], "edit"],
+    [["config", "show", "x"], "x"],
+    [["config", "check", "/nowhere/x"], "/nowhere/x"],
+    [["consumers", "rm"], "name"],
+    [["tail", "--pretty", "--json"], "--pretty"],
   ] as [string[], string][]
 ) {
   Deno.test(`postern ${args.join(" ")} is a usage error that says ${says}`, async () => {
@@ -60,6 +67,8 @@ for (
     ["inbox"],
     ["ack", "1"],
     ["tail"],
+    ["consumers"],
+    ["consumers", "rm", "x"],
     ["peers"],
     ["whoami"],
     ["call", "system.ping"],

@@ -1,10 +1,21 @@
 /** The client against a real daemon: what a program does with it all day. */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { type Client, connect, ConnectionError, PosternError } from "../../src/client/mod.ts";
+import { Connection } from "../../src/client/connection.ts";
+import { Link } from "../../src/client/link.ts";
+import {
+  Client,
+  connect,
+  ConnectionError,
+  findTarget,
+  type Kind,
+  PosternError,
+} from "../../src/client/mod.ts";
 import { startTestDaemon, type TestDaemon } from "../support/in_process.ts";
 
 const NO_ENV = new Map<string, string>();
+/** What no type lets through, and a program without types may send. */
+const NONSENSE = "nonsense" as Kind;
 
 function connectTo(daemon: TestDaemon, consumer?: string): Promise<Client> {
   return connect({ dir: daemon.directory, env: NO_ENV, consumer });
@@ -32,15 +43,41 @@ Deno.test("thousands of sends without waiting are stored in the order of the cal
   assertEquals(receipts.map(({ seq }) => seq), Array.from({ length: 5000 }, (_, n) => n + 1));
 });
 
+Deno.test("what is asked for in one turn leaves in one write, without its caller's doing", async () => {
+  const writes: number[] = [];
+  const wrote = Promise.withResolvers<void>();
+  const silence = Promise.withResolvers<null>();
+  const connection = new Connection({
+    read: () => silence.promise,
+    write(bytes) {
+      writes.push(new TextDecoder().decode(bytes).trim().split("\n").length);
+      wrote.resolve();
+      return Promise.resolve(bytes.length);
+    },
+    close: () => silence.resolve(null),
+  });
+  const welcome = { version: 2, agent_id: "x", epoch: "e", features: [] };
+  const open = () => Promise.resolve({ connection, welcome, authenticated: true });
+  const link = await Link.open({ open, policy: null });
+  const target = () => findTarget({ dir: "/nowhere", env: NO_ENV });
+  const client = new Client({ link, target, openStream: open, policy: null });
+  const sends = Array.from({ length: 100 }, (_, n) => client.send({ kind: "notify", payload: n }));
+  const outcomes = Promise.allSettled([...sends, client.ack(100)]);
+  await wrote.promise;
+  assertEquals(writes, [101]);
+  await client.close();
+  await outcomes;
+});
+
 Deno.test("a batch is stored as one, and its receipt names each", async () => {
   await using daemon = await startTestDaemon();
   await using client = await connectTo(daemon);
-  const payloads = [1, 2, 3].map((payload) => ({ kind: "notify", payload }));
+  const payloads = [1, 2, 3].map((payload) => ({ kind: "notify" as const, payload }));
   const receipt = await client.sendAll(payloads);
   assertEquals(receipt.events.map(({ seq }) => seq), [1, 2, 3]);
   assertEquals(receipt.seq, 3);
   await assertRejects(
-    () => client.sendAll([...payloads, { kind: "nonsense", payload: 4 }]),
+    () => client.sendAll([...payloads, { kind: NONSENSE, payload: 4 }]),
     PosternError,
   );
   assertEquals((await client.read(0)).events.length, 3);
@@ -129,7 +166,7 @@ Deno.test("what the daemon refuses has its code, and the client stays usable", a
   for (
     const [code, refused] of [
       ["ack_out_of_range", () => client.ack(99)],
-      ["invalid_request", () => client.send({ kind: "nonsense", payload: 1 })],
+      ["invalid_request", () => client.send({ kind: NONSENSE, payload: 1 })],
       ["invalid_request", () => client.call("no.such")],
       ["permission_denied", () => client.send({ kind: "notify", topic: "turn.x", payload: 1 })],
       ["peer_not_found", () => client.send({ kind: "notify", to: "ed25519.ff", payload: 1 })],
@@ -159,7 +196,7 @@ Deno.test("a payload nested deeper than a message may be is refused, and the cli
 
 Deno.test("when the daemon stops, closed tells why and streams throw", async () => {
   await using daemon = await startTestDaemon();
-  const client = await connectTo(daemon);
+  const client = await connect({ dir: daemon.directory, env: NO_ENV, reconnect: false });
   const stream = client.subscribe();
   await stream.started;
   const next = assertRejects(() => stream.next());

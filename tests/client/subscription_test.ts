@@ -5,11 +5,13 @@ import { Connection } from "../../src/client/connection.ts";
 import { ConnectionError, Subscription } from "../../src/client/mod.ts";
 import { FakeSocket } from "../support/fake_axon.ts";
 
+const START = { subscription_id: "s", replayed: 0, replay_to_seq: 0 };
+
 function open(): { socket: FakeSocket; stream: Subscription } {
   const socket = new FakeSocket();
   const stream = new Subscription((onEvent) => {
     const connection = new Connection(socket, { onEvent });
-    return Promise.resolve({ connection, start: { replayed: 0, replay_to_seq: 0 } });
+    return Promise.resolve({ connection, start: START, epoch: "e", from: 0 });
   });
   return { socket, stream };
 }

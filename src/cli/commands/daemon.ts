@@ -15,10 +15,16 @@ export const command: Command = {
     "The second form is another way to write those commands.",
   ],
   options: [
-    { name: "mode", value: "MODE", help: "foreground, or background as `start` says it" },
+    {
+      name: "mode",
+      value: "MODE",
+      choices: ["foreground", "background"],
+      help: "foreground, or background as `start` says it",
+    },
   ],
   examples: ["daemon", "daemon --dir ./state", "daemon stop"],
   arguments: [0, 0],
+  choices: ["start", "stop", "status", "restart"],
   async run({ values }) {
     const mode = values.text("mode") ?? "foreground";
     if (mode !== "foreground" && mode !== "background") {

@@ -16,6 +16,7 @@ export const command: Command = {
   options: [],
   examples: ["path", "path socket", "path log"],
   arguments: [0, 1],
+  choices: PLACES,
   async run({ args, values, out }) {
     const places = placesOf(targetOf(values));
     const wanted = args[0] ?? "dir";

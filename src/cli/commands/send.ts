@@ -1,11 +1,12 @@
 /** `postern send`: one message from the command line, or a stream of them from stdin or a file. */
 
 import type { Receipt } from "../../client/mod.ts";
-import type { Command, Context } from "../command.ts";
+import { type Command, type Context, KINDS } from "../command.ts";
 import { EXIT, UsageError } from "../exit_codes.ts";
 import { readAllInput } from "../input.ts";
 import { requireJson } from "../json_argument.ts";
 import { type Defaults, messageFromFields } from "../message.ts";
+import { bytesOf, withProgress } from "../progress.ts";
 import { StreamSender, type StreamSummary } from "../send_stream.ts";
 import { withClient } from "../session.ts";
 
@@ -40,6 +41,7 @@ export const command: Command = {
     "send --stdin --topic import < events.ndjson",
   ],
   arguments: [0, 2],
+  choices: KINDS,
   async run(context) {
     const { values } = context;
     const file = values.text("file");
@@ -76,7 +78,10 @@ async function sendStream(context: Context, file: string | undefined): Promise<n
   const input = file === undefined ? Deno.stdin.readable : await openInput(file);
   return await withClient(context, async (client) => {
     const sender = new StreamSender(client, defaults, out);
-    const summary = await sender.sendAll(input);
+    const total = bytesOf(file ?? "/dev/stdin");
+    const sent = () => sender.summary.sent;
+    const summary = await sender.sendAll(withProgress(input, { out, total, sent }));
+    await out.clearPassing();
     await out.result(summary, summaryText);
     if (sender.fatal !== null) throw sender.fatal;
     return summary.refused > 0 ? EXIT.failed : EXIT.ok;

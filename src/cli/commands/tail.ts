@@ -6,14 +6,14 @@
 
 import type { InboundEvent, Subscription } from "../../client/mod.ts";
 import { type Command, type Context, FILTER_OPTIONS } from "../command.ts";
-import { EXIT } from "../exit_codes.ts";
-import { eventLine, gapLine } from "../format.ts";
+import { EXIT, UsageError } from "../exit_codes.ts";
+import { eventLine, gapLine, prettyEvent } from "../format.ts";
 import type { Output } from "../output.ts";
 import { withClient } from "../session.ts";
 
 export const command: Command = {
   name: "tail",
-  usage: ["[--since SEQ] [--kind KIND] [--topic PATTERN]"],
+  usage: ["[--since SEQ] [--kind KIND] [--topic PATTERN] [--pretty]"],
   summary: "Follow events as they come, from now on or from after a seq.",
   details: [
     "Each line: seq, time, kind, topic, payload; with --json one object a line.",
@@ -22,11 +22,19 @@ export const command: Command = {
   options: [
     { name: "since", value: "SEQ", help: "first what came after this seq; 0 for all there is" },
     ...FILTER_OPTIONS,
+    { name: "pretty", help: "payloads indented, on lines of their own" },
   ],
-  examples: ["tail", "tail --since 0 --json | jq .envelope.payload", "tail --topic 'build.*'"],
+  examples: [
+    "tail",
+    "tail --since 0 --json | jq .envelope.payload",
+    "tail --topic 'build.*' --kind notify,result --pretty",
+  ],
   arguments: [0, 0],
   run(context) {
-    const { values } = context;
+    const { values, out } = context;
+    if (values.flag("pretty") && out.json) {
+      throw new UsageError("--pretty is for people, --json for programs; take one of them");
+    }
     const since = values.integer("since", [0, Number.MAX_SAFE_INTEGER]);
     const wanted = { kinds: values.list("kind"), topics: values.list("topic") };
     const reading = { ...wanted, consumer: null, since, replay: since !== undefined };
@@ -34,14 +42,15 @@ export const command: Command = {
   },
 };
 
-async function follow(stream: Subscription, { out }: Context): Promise<number> {
+async function follow(stream: Subscription, { out, values }: Context): Promise<number> {
   const interrupted = () => stream.close();
+  const toText = values.flag("pretty") ? prettyEvent : eventLine;
   Deno.addSignalListener("SIGINT", interrupted);
   Deno.addSignalListener("SIGTERM", interrupted);
   try {
     await stream.started;
     if (!out.json && out.isTerminal) await out.note("-- following; Ctrl-C ends");
-    for await (const event of stream) await print(event, out);
+    for await (const event of stream) await print(event, { out, toText });
     return EXIT.ok;
   } finally {
     Deno.removeSignalListener("SIGINT", interrupted);
@@ -49,11 +58,16 @@ async function follow(stream: Subscription, { out }: Context): Promise<number> {
   }
 }
 
-function print(event: InboundEvent, out: Output): Promise<void> {
+interface Printing {
+  readonly out: Output;
+  readonly toText: (event: InboundEvent, out: Output) => string;
+}
+
+function print(event: InboundEvent, { out, toText }: Printing): Promise<void> {
   if (out.json) {
     const { seq, buffered_at_ms, replay, gap, envelope } = event;
     return out.object({ seq, buffered_at_ms, replay, gap, envelope });
   }
-  const line = eventLine(event, out);
+  const line = toText(event, out);
   return out.line(event.gap === undefined ? line : `${gapLine(event.gap)}\n${line}`);
 }

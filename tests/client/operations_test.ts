@@ -1,0 +1,82 @@
+/** The types of `call` against the registry that they are taken from, and what they let through. */
+
+import { assertEquals } from "@std/assert";
+import { z } from "zod";
+import {
+  type Client,
+  connect,
+  type OperationName,
+  type OperationParams,
+  type OperationResult,
+} from "../../src/client/mod.ts";
+import { OPERATIONS } from "../../src/operations/registry.ts";
+import { startTestDaemon } from "../support/in_process.ts";
+
+/** The parameters of an operation that must be given. */
+type Required<P> = {
+  [K in keyof P as string extends K ? never : Record<never, never> extends Pick<P, K> ? never : K]:
+    true;
+};
+
+/** The type check holds this to the types: every operation, and of each what it requires. */
+const REQUIRED: { [N in OperationName]: Required<OperationParams<N>> } = {
+  "auth.login": { token: true },
+  "consumer.list": {},
+  "consumer.remove": { consumer: true },
+  "event.ack": { up_to_seq: true },
+  "event.inbox": {},
+  "event.read": {},
+  "event.send": {},
+  "event.subscribe": {},
+  "event.unsubscribe": { subscription_id: true },
+  "peer.list": {},
+  "system.hello": {},
+  "system.operations": {},
+  "system.ping": {},
+  "system.shutdown": {},
+  "system.status": {},
+  "system.whoami": {},
+};
+
+Deno.test("the types name every operation of the registry and no other", () => {
+  assertEquals(Object.keys(REQUIRED).sort(), OPERATIONS.map(({ name }) => name).sort());
+});
+
+for (const { name, params } of OPERATIONS) {
+  Deno.test(`${name}: the types require what the registry requires`, () => {
+    const { required = [] } = z.toJSONSchema(params, { io: "input" });
+    const typed = Object.keys(REQUIRED[name as OperationName] ?? { unknown: true });
+    assertEquals(typed.sort(), required.toSorted());
+  });
+}
+
+Deno.test("results have the registry's types, and wrong calls are errors of the type check", async () => {
+  await using daemon = await startTestDaemon();
+  await using client = await connect({ dir: daemon.directory, env: new Map() });
+  const { seq, msg_id } = await client.call("event.send", { kind: "notify", payload: [1] });
+  const page: OperationResult<"event.read"> = await client.call("event.read", { after: 0 });
+  const [event] = page.events;
+  assertEquals([event?.seq, event?.envelope.id, event?.envelope.payload], [seq, msg_id, [1]]);
+  const { operations } = await client.call("system.operations");
+  assertEquals(operations.length, OPERATIONS.length);
+  const asText = await client.call("event.read", '{"after":0,"limit":1}');
+  assertEquals(asText.has_more, false);
+  const unknown: Record<string, unknown> = await client.call("status");
+  assertEquals(typeof unknown.uptime_secs, "number");
+});
+
+/** Never called: each line behind a directive would be an error if the types let it through. */
+export function refusedByTypes(client: Client): void {
+  // @ts-expect-error a parameter that must be given
+  client.call("event.ack");
+  // @ts-expect-error a parameter of another type
+  client.call("event.ack", { up_to_seq: "7" });
+  // @ts-expect-error a kind that there is none of
+  client.call("event.send", { kind: "nonsense", payload: 1 });
+  // @ts-expect-error a parameter that the operation does not have
+  client.call("event.read", { after: 0, before: 9 });
+  // @ts-expect-error a field that the result does not have
+  client.call("event.ack", { up_to_seq: 7 }).then(({ acked }) => acked);
+  // @ts-expect-error a message of a batch has no address of its own
+  client.sendAll([{ kind: "notify", payload: 1, to: "self" }]);
+}
