@@ -12,7 +12,7 @@ export async function withClient<T>(
   const dir = values.text("dir");
   const consumer = values.text("consumer");
   // What is printed is passed on, and must be what was sent.
-  await using client = await connect({ dir, consumer, exactNumbers: true });
+  await using client = await connect({ dir, consumer, exactNumbers: true, reconnect: false });
   return await use(client);
 }
 

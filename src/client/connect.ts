@@ -45,7 +45,7 @@ export interface ConnectOptions extends TargetOptions {
   readonly maxLineBytes?: number;
   /** Keep numbers that JavaScript cannot hold as raw JSON values, to be passed on. @default {false} */
   readonly exactNumbers?: boolean;
-  /** Whether, and how, to go on after the loss of a connection. @default {false} */
+  /** Whether, and how, to go on after the loss of a connection. @default {true} */
   readonly reconnect?: boolean | ReconnectOptions;
   /** Told when a connection is lost, tried for, and there again. */
   readonly onNotice?: (notice: LinkNotice) => void;
@@ -54,7 +54,7 @@ export interface ConnectOptions extends TargetOptions {
 /**
  * Connects to a running daemon and authenticates with its token file.
  *
- * The first connection is attempted once. After its loss, if `reconnect` is on, the client goes on by itself:
+ * The first connection is attempted once. After its loss, unless `reconnect` is off, the client goes on by itself:
  * subscriptions continue, requests that were not sent yet wait, sends with a `dedup_key` are repeated, and all
  * other requests without a reply fail with `ECONNRESET`, because nobody knows whether they were carried out.
  *
@@ -80,7 +80,7 @@ export interface ConnectOptions extends TargetOptions {
  */
 export async function connect(options: ConnectOptions = {}): Promise<Client> {
   const { requestTimeoutMs, onNotice, signal } = options;
-  const policy = toPolicy(options.reconnect ?? false);
+  const policy = toPolicy(options.reconnect ?? true);
   const dialler = new Dialler(options);
   const open = dialler.open.bind(dialler);
   const link = await Link.open({ open, policy, onNotice }, signal);
