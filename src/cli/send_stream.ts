@@ -168,14 +168,20 @@ export class StreamSender {
       this.#stop(error);
     }).finally(() => {
       this.#printing = null;
+      // What came after the last look and before this has started nothing by itself.
+      if (this.#hasUnprinted && this.#printFailure === null) this.#startPrinting();
       this.#wake();
     });
+  }
+
+  get #hasUnprinted(): boolean {
+    return this.#unprinted !== "" || this.#complaints !== "";
   }
 
   async #printAll(): Promise<void> {
     // In the next turn, so that a whole read's worth of replies is one write.
     await Promise.resolve();
-    while (this.#unprinted !== "" || this.#complaints !== "") {
+    while (this.#hasUnprinted) {
       const [text, complaints] = [this.#unprinted, this.#complaints];
       this.#unprinted = this.#complaints = "";
       if (complaints !== "") await this.#out.note(complaints.trimEnd());
@@ -185,7 +191,7 @@ export class StreamSender {
   }
 
   async #flush(): Promise<void> {
-    await this.#printing;
+    while (this.#printing !== null) await this.#printing;
     const { unread_from } = this.summary;
     if (this.#printFailure instanceof OutputClosed && unread_from !== null) {
       throw new Error(`the reader of the results has gone; not sent from line ${unread_from} on`);
