@@ -2,7 +2,8 @@
  * Fails when the documentation and the code disagree.
  *
  * Checks that docs/operations.md is fresh, that relative links and headings exist, that named tests exist,
- * that the versions agree, and that TypeScript in the pages type-checks.
+ * that the versions agree, that TypeScript in the pages type-checks, and that every symbol of the client
+ * library has an example.
  */
 
 import { fromFileUrl, join } from "@std/path";
@@ -15,6 +16,7 @@ import {
   type Page,
   type Tree,
 } from "./docs/check.ts";
+import { checkExamples } from "./docs/examples.ts";
 import { operationsPage } from "./docs/operations_page.ts";
 
 const ROOT = fromFileUrl(new URL("..", import.meta.url));
@@ -32,6 +34,7 @@ async function main(): Promise<number> {
     ...checkNamedTests(pages, tree),
     ...checkVersion(tree),
     ...await checkCode(pages),
+    ...await checkLibrary("src/client/mod.ts"),
   ];
   for (const complaint of complaints) console.error(complaint);
   console.log(`docs: ${pages.length} pages, ${complaints.length} complaints`);
@@ -82,4 +85,15 @@ async function checkCode(pages: readonly Page[]): Promise<string[]> {
     env: { NO_COLOR: "1" },
   }).output();
   return success ? [] : [new TextDecoder().decode(stderr).trim()];
+}
+
+/** Whether the examples hold is for `deno task test:doc` to say. */
+async function checkLibrary(module: string): Promise<string[]> {
+  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["doc", "--json", module],
+    cwd: ROOT,
+    env: { NO_COLOR: "1" },
+  }).output();
+  if (!success) return [`${module}:1: ${new TextDecoder().decode(stderr).trim()}`];
+  return checkExamples(module, JSON.parse(new TextDecoder().decode(stdout)));
 }

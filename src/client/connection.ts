@@ -21,7 +21,21 @@ export interface Transport {
   close(): void;
 }
 
-/** How a connection came to its end. */
+/**
+ * How a connection came to its end.
+ *
+ * @example
+ * ```ts
+ * import { connect, type Closed, startTemporaryDaemon } from "@postern/postern/client";
+ * import { assert } from "@std/assert";
+ *
+ * await using daemon = await startTemporaryDaemon();
+ * await using client = await connect({ dir: daemon.directory });
+ * await client.close();
+ * const closed: Closed = await client.closed;
+ * assert(closed.by === "client");
+ * ```
+ */
 export interface Closed {
   /** `"client"` when this program closed it, `"daemon"` when the other side did, else `"error"`. */
   readonly by: "client" | "daemon" | "error";
@@ -53,7 +67,18 @@ export interface ConnectionOptions {
 const MAX_IN_FLIGHT = 1024;
 /** Text of requests that wait for their turn; a program that outruns the daemon further is told `too_many`. */
 const MAX_WAITING_CHARS = 64 * 1024 * 1024;
-/** The daemon's default for `max_line_bytes`. */
+/**
+ * The daemon's default for `max_line_bytes`.
+ *
+ * @example
+ * ```ts
+ * import { MAX_LINE_BYTES } from "@postern/postern/client";
+ * import { assert } from "@std/assert";
+ *
+ * const line = JSON.stringify({ payload: "x".repeat(1000) });
+ * assert(new TextEncoder().encode(line).length < MAX_LINE_BYTES);
+ * ```
+ */
 export const MAX_LINE_BYTES = 1024 * 1024;
 /** A reply stops before 1 MiB unless one message alone is larger; `max_line_bytes` is at most 64 MiB. */
 const MAX_REPLY_BYTES = 8 * 1024 * 1024;

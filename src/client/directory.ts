@@ -8,12 +8,35 @@
 import { basename, dirname, isAbsolute, join, resolve } from "@std/path";
 import { PosternError, shown } from "./errors.ts";
 
-/** How to look up an environment variable. */
+/**
+ * How to look up an environment variable.
+ *
+ * @example
+ * ```ts
+ * import { type Environment, resolveDirectory } from "@postern/postern/client";
+ * import { assert } from "@std/assert";
+ *
+ * const env: Environment = { get: (name) => name === "POSTERN_DIR" ? "/nowhere/mine" : undefined };
+ * assert(resolveDirectory({ env }) === "/nowhere/mine");
+ * ```
+ */
 export interface Environment {
   get(name: string): string | undefined;
 }
 
-/** What decides about the directory, strongest first: `dir`, `POSTERN_DIR`, then the place for state. */
+/**
+ * What decides about the directory, strongest first: `dir`, `POSTERN_DIR`, then the place for state.
+ *
+ * @example
+ * ```ts
+ * import { type DirectoryOptions, resolveDirectory } from "@postern/postern/client";
+ * import { assert } from "@std/assert";
+ *
+ * const env = new Map([["XDG_STATE_HOME", "/nowhere"]]);
+ * const options: DirectoryOptions = { instance: "work", env, os: "linux" };
+ * assert(resolveDirectory(options) === "/nowhere/postern/work");
+ * ```
+ */
 export interface DirectoryOptions {
   readonly dir?: string;
   /** Which of several daemons of one person. @default {"default"} */

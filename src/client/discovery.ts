@@ -10,7 +10,19 @@ import { isAbsolute, join, normalize, relative } from "@std/path";
 import { type Environment, resolveDirectory } from "./directory.ts";
 import { PosternError } from "./errors.ts";
 
-/** What `daemon.json` says, as far as it can be read. */
+/**
+ * What `daemon.json` says, as far as it can be read.
+ *
+ * @example
+ * ```ts
+ * import { type Discovery, readDiscovery, startTemporaryDaemon } from "@postern/postern/client";
+ * import { assert } from "@std/assert";
+ *
+ * await using daemon = await startTemporaryDaemon();
+ * const found: Discovery | null = readDiscovery(daemon.directory);
+ * assert(found?.socketPath?.startsWith("/"));
+ * ```
+ */
 export interface Discovery {
   readonly pid: number | null;
   readonly version: string | null;
@@ -22,7 +34,18 @@ export interface Discovery {
   readonly tokenPath: string | null;
 }
 
-/** Where to connect, and with what. */
+/**
+ * Where to connect, and with what.
+ *
+ * @example
+ * ```ts
+ * import { findTarget, type Target } from "@postern/postern/client";
+ * import { assert } from "@std/assert";
+ *
+ * const target: Target = findTarget({ dir: "/nowhere", env: new Map() });
+ * assert(target.tokenPath === "/nowhere/ipc-token");
+ * ```
+ */
 export interface Target {
   readonly directory: string;
   readonly socketPath: string;
@@ -30,7 +53,18 @@ export interface Target {
   readonly discovery: Discovery | null;
 }
 
-/** What decides about the target; each given path wins over what is found. */
+/**
+ * What decides about the target; each given path wins over what is found.
+ *
+ * @example
+ * ```ts
+ * import { findTarget, type TargetOptions } from "@postern/postern/client";
+ * import { assert } from "@std/assert";
+ *
+ * const options: TargetOptions = { dir: "/nowhere", socketPath: "/elsewhere/s", env: new Map() };
+ * assert(findTarget(options).socketPath === "/elsewhere/s");
+ * ```
+ */
 export interface TargetOptions {
   readonly dir?: string;
   readonly instance?: string;

@@ -7,7 +7,18 @@
 
 export { type ErrorCode, PosternError, shown } from "../core/errors.ts";
 
-/** What can go wrong between a client and a daemon. */
+/**
+ * What can go wrong between a client and a daemon.
+ *
+ * @example
+ * ```ts
+ * import { ConnectionError, type ConnectionErrorCode } from "@postern/postern/client";
+ * import { assert } from "@std/assert";
+ *
+ * const code: ConnectionErrorCode = "ECONNREFUSED";
+ * assert(new ConnectionError(code, "nobody listens").noDaemon);
+ * ```
+ */
 export type ConnectionErrorCode =
   /** No socket: no daemon has been started here. */
   | "ENOENT"

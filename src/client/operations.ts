@@ -34,7 +34,21 @@ interface Described {
   "system.operations": { params: object; result: { operations: OperationDescription[] } };
 }
 
-/** One line of what `system.operations` answers. */
+/**
+ * One line of what `system.operations` answers.
+ *
+ * @example
+ * ```ts
+ * import { connect, type OperationDescription, startTemporaryDaemon } from "@postern/postern/client";
+ * import { assert } from "@std/assert";
+ *
+ * await using daemon = await startTemporaryDaemon();
+ * await using client = await connect({ dir: daemon.directory });
+ * const { operations } = await client.call("system.operations");
+ * const ping: OperationDescription | undefined = operations.find(({ name }) => name === "system.ping");
+ * assert(ping !== undefined && ping.summary !== "");
+ * ```
+ */
 export interface OperationDescription {
   readonly name: string;
   readonly summary: string;
@@ -48,7 +62,20 @@ export interface OperationDescription {
 
 type Table = Defined & Described;
 
-/** The name of an operation of this version's daemon. */
+/**
+ * The name of an operation of this version's daemon.
+ *
+ * @example
+ * ```ts
+ * import { connect, type OperationName, startTemporaryDaemon } from "@postern/postern/client";
+ * import { assert } from "@std/assert";
+ *
+ * await using daemon = await startTemporaryDaemon();
+ * await using client = await connect({ dir: daemon.directory });
+ * const name: OperationName = "system.ping";
+ * assert((await client.call(name)).pong);
+ * ```
+ */
 export type OperationName = keyof Table & string;
 
 /** What the daemon fills in where it is left out; the registry's types know the value after that. */

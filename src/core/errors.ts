@@ -34,12 +34,37 @@ export const ERROR_CODES = [
   "internal",
 ] as const;
 
+/**
+ * The code of a refusal; only what stands in the list is one.
+ *
+ * @example
+ * ```ts
+ * import type { ErrorCode } from "@postern/postern/client";
+ * import { assert } from "@std/assert";
+ *
+ * const passing: readonly ErrorCode[] = ["rate_limited", "shutting_down"];
+ * assert(!passing.includes("not_found"));
+ * ```
+ */
 export type ErrorCode = typeof ERROR_CODES[number];
 
 /** Facts beside the message that a program may want: which field, which limit, who holds it. */
 export type ErrorDetails = Readonly<Record<string, string | number | boolean | null>>;
 
-/** An expected refusal. `message` names the action, the rule and the value seen. */
+/**
+ * An expected refusal. `message` names the action, the rule and the value seen.
+ *
+ * @example
+ * ```ts
+ * import { connect, PosternError, startTemporaryDaemon } from "@postern/postern/client";
+ * import { assert } from "@std/assert";
+ *
+ * await using daemon = await startTemporaryDaemon();
+ * await using client = await connect({ dir: daemon.directory });
+ * const refusal = await client.ack(7).catch((error) => error);
+ * assert(refusal instanceof PosternError && refusal.code === "ack_out_of_range");
+ * ```
+ */
 export class PosternError extends Error {
   readonly code: ErrorCode;
   readonly details: ErrorDetails | undefined;
@@ -56,7 +81,18 @@ export class PosternError extends Error {
   }
 }
 
-/** A value as it may stand in a message: quoted, and cut so that bad input cannot flood a log. */
+/**
+ * A value as it may stand in a message: quoted, and cut so that bad input cannot flood a log.
+ *
+ * @example
+ * ```ts
+ * import { shown } from "@postern/postern/client";
+ * import { assert } from "@std/assert";
+ *
+ * assert(shown("two\nlines") === '"two?lines"');
+ * assert(shown(["a"]) === "an array");
+ * ```
+ */
 export function shown(value: unknown): string {
   if (typeof value === "string") {
     const cut = value.length > 64 ? `${value.slice(0, 61)}...` : value;

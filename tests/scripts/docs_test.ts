@@ -9,6 +9,7 @@ import {
   checkVersion,
   type Tree,
 } from "../../scripts/docs/check.ts";
+import { checkExamples } from "../../scripts/docs/examples.ts";
 import { operationsPage } from "../../scripts/docs/operations_page.ts";
 
 function treeOf(files: Record<string, string>): Tree {
@@ -62,6 +63,20 @@ Deno.test("the version of deno.json, of the source and of the changelog must agr
 Deno.test("a stale generated page is found", () => {
   assertEquals(checkGenerated("docs/a.md", "new", treeOf({ "docs/a.md": "new" })), []);
   assertEquals(checkGenerated("docs/a.md", "new", treeOf({ "docs/a.md": "old" })).length, 1);
+});
+
+Deno.test("a public symbol without an example is found", () => {
+  const shown = { name: "shown", declarations: [{ jsDoc: { tags: [{ kind: "example" }] } }] };
+  const tagged = { name: "tagged", declarations: [{ jsDoc: { tags: [{ kind: "param" }] } }] };
+  const bare = { name: "bare", declarations: [{}] };
+  const check = (...symbols: (typeof shown | typeof bare)[]) =>
+    checkExamples("src/a.ts", { nodes: { "file:///src/a.ts": { symbols } } });
+  assertEquals(check(shown), []);
+  assertEquals(check(shown, tagged, bare), [
+    'src/a.ts:1: exports "tagged", which has no @example',
+    'src/a.ts:1: exports "bare", which has no @example',
+  ]);
+  assertEquals(check().length, 1);
 });
 
 Deno.test("the operations page shows types, bounds, defaults and scopes", () => {
