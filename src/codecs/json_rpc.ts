@@ -142,7 +142,11 @@ export class JsonRpcCodec implements Codec {
     const method = typeof message.method === "string" ? message.method : "";
     const tag: JsonRpcTag = { id: idOf(message), standard, method };
     const wrong = faultOf(message);
-    if (wrong !== null) return { refusal: wrong, tag: { ...tag, id: tag.id ?? "null" } };
+    if (wrong !== null) {
+      // What is no request at all is answered without an id too; a notification never.
+      const id = wrong.code === "invalid_request" ? tag.id ?? "null" : tag.id;
+      return { refusal: wrong, tag: { ...tag, id } };
+    }
     const params = message.params ?? {};
     return {
       call: { operation: method, params: standard ? params : asChannels(method, params) },

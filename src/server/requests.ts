@@ -3,7 +3,7 @@
  *
  * Invariants: requests begin in their order, and one begins when those before it have ended, except that appends
  * may wait for the disk together; replies leave in the order of the messages, a batch as one. Bounded by the
- * connection, which asks `inFlight` before it takes another message, and by the codec, which bounds a batch.
+ * connection, which asks `inFlight` before it takes another message; a batch by its codec and its replies.
  */
 
 import type { Codec, Decoded, DecodedMessage } from "../codecs/codec.ts";
@@ -12,6 +12,17 @@ import { Ticket } from "../core/ticket.ts";
 import type { Context } from "../operations/operation.ts";
 import { findOperation, invoke } from "../operations/registry.ts";
 import { ReplyQueue } from "./reply_queue.ts";
+
+/** Characters of a batch's replies, one reply aside; what is asked for beyond is refused, not carried out. */
+const MAX_BATCH_CHARS = 1024 * 1024;
+
+function batchIsFull(): PosternError {
+  return new PosternError(
+    "too_large",
+    `the replies of a batch are at most ${MAX_BATCH_CHARS} characters; ask for the rest in another`,
+    { limit: MAX_BATCH_CHARS },
+  );
+}
 
 /** Takes what a request is answered with; `null` when it gets no answer. */
 type Reply = (text: string | null) => void;
@@ -70,9 +81,14 @@ export class Requests {
   async #beginBatch(codec: Codec, requests: readonly Decoded[], answer: Reply): Promise<void> {
     const texts: (string | null)[] = new Array(requests.length).fill(null);
     let missing = requests.length;
+    let chars = 0;
     for (const [i, request] of requests.entries()) {
-      await this.#beginOne(codec, request, (text) => {
+      const within = chars > MAX_BATCH_CHARS
+        ? { refusal: batchIsFull(), tag: request.tag }
+        : request;
+      await this.#beginOne(codec, within, (text) => {
         texts[i] = text;
+        chars += text?.length ?? 0;
         if (--missing === 0) answer(codec.encodeBatch(texts.filter((one) => one !== null)));
       });
     }

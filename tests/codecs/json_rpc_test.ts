@@ -79,6 +79,12 @@ Deno.test("a notification is never answered", () => {
   assertEquals(codec.encodeResult(tag as any, {}), null);
   // deno-lint-ignore no-explicit-any
   assertEquals(codec.encodeError(tag as any, new PosternError("internal", "no")), null);
+  const wrong = only(codec, '{"jsonrpc":"2.0","method":"a.b","params":[]}') as {
+    refusal: PosternError;
+    tag: unknown;
+  };
+  // deno-lint-ignore no-explicit-any
+  assertEquals(codec.encodeError(wrong.tag as any, wrong.refusal), null);
 });
 
 Deno.test("what is wrong with a request that has no id is said with the id null", () => {
