@@ -25,6 +25,6 @@ export function exitCodeOf(error: unknown): number {
 }
 
 /** Whether the daemon, or the system, says that we may not. */
-export function isRefusal(error: unknown): boolean {
+function isRefusal(error: unknown): boolean {
   return error instanceof PosternError && REFUSALS.has(error.code);
 }

@@ -16,7 +16,7 @@ import { parseCommandLine, Values } from "./values.ts";
  *
  * @param argv The arguments behind the program's name.
  * @param out Where to print.
- * @returns The exit code: 0 ok, 1 failed, 2 usage, 3 no daemon, 4 refused.
+ * @returns The exit code: 0 ok, 1 failed, 2 usage, 3 no daemon, 4 not allowed.
  */
 export async function runCommandLine(
   argv: readonly string[],
