@@ -122,7 +122,7 @@ export const LAYERS: readonly Layer[] = [
     path: "src/operations/",
     about: "the registry: name, schemas, scope, handler",
     uses: [{ layer: "core" }],
-    packages: ["zod"],
+    packages: ["zod", "@cfworker/json-schema"],
     forbidden: [DENO],
   },
   {
@@ -143,9 +143,10 @@ export const LAYERS: readonly Layer[] = [
   },
 ];
 
-/** What every layer may use: the errors, the version, and the sizes of text. They import nothing. */
+/** What every layer may use: the errors, the kinds, the sizes of text, and the version. They import nothing. */
 export const SHARED_FILES: readonly string[] = [
   "src/core/errors.ts",
+  "src/core/kinds.ts",
   "src/core/text.ts",
   "src/core/version.ts",
 ];

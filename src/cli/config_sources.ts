@@ -1,14 +1,9 @@
 /** Where each effective setting comes from: the default, the file, or a variable of the environment. */
 
 import { DEFAULTS } from "../daemon/config_defaults.ts";
+import { VARIABLES } from "../daemon/settings.ts";
 
-/** The variables that stand for a setting; settings.ts of the daemon reads them. */
-const VARIABLES: Readonly<Record<string, string>> = {
-  "daemon.enabled": "POSTERN_DAEMON_ENABLED",
-  "daemon.auto_start": "POSTERN_AUTO_START",
-  "daemon.idle_timeout_ms": "POSTERN_IDLE_TIMEOUT",
-  "ipc.token_path": "POSTERN_TOKEN_FILE",
-};
+const VARIABLE_OF: Readonly<Record<string, string>> = VARIABLES;
 
 /** One setting as it holds. */
 export interface Setting {
@@ -39,7 +34,7 @@ export function withSources(
   const inFile = new Map(flattened(file));
   const overridden = new Map(flattened(overrides));
   return flattened(DEFAULTS).map(([key]) => {
-    const variable = overridden.has(key) ? VARIABLES[key] ?? "environment" : null;
+    const variable = overridden.has(key) ? VARIABLE_OF[key] ?? "environment" : null;
     const source = variable ?? (inFile.has(key) ? "config.jsonc" : "default");
     return { key, value: values.get(key), source };
   });

@@ -14,7 +14,6 @@ import type { Link } from "./link.ts";
 import type {
   BatchMessage,
   BatchReceipt,
-  EventFilter,
   Identity,
   InboxPage,
   OutgoingMessage,
@@ -23,73 +22,14 @@ import type {
   Status,
   Welcome,
 } from "./messages.ts";
-import type { OperationName, OperationParams, OperationResult } from "./operations.ts";
+import type { CallArguments, OperationName, OperationResult, OtherName } from "./operations.ts";
+import type { InboxOptions, SubscribeOptions } from "./options.ts";
 import type { ReconnectPolicy } from "./reconnect.ts";
 import { isRepeatable } from "./repeatable.ts";
 import { openStream, type StreamOpener } from "./stream.ts";
 import { Subscription } from "./subscription.ts";
 
-/**
- * What may be asked of a subscription. `timeoutMs` is for its beginning, `signal` ends it at any time.
- *
- * @example
- * ```ts
- * import { connect, type SubscribeOptions, startTemporaryDaemon } from "@postern/postern/client";
- * import { assert } from "@std/assert";
- *
- * await using daemon = await startTemporaryDaemon();
- * await using client = await connect({ dir: daemon.directory });
- * const options: SubscribeOptions = { topics: ["build.>"], since: 0, consumer: null };
- * await client.send({ kind: "notify", topic: "build.done", payload: "kept" });
- * await using stream = client.subscribe(options);
- * assert((await stream.next()).value?.replay === true);
- * ```
- */
-export interface SubscribeOptions extends EventFilter, RequestOptions {
-  /** `null` reads without a consumer: what was delivered is noted nowhere. @default this client's */
-  readonly consumer?: string | null;
-  /** First bring what the consumer has not acknowledged. @default {true} */
-  readonly replay?: boolean;
-  /** First bring what comes after this seq, whatever the consumer has acknowledged. */
-  readonly since?: number;
-}
-
-/**
- * What may be asked of the inbox, or of the log.
- *
- * @example
- * ```ts
- * import { connect, type InboxOptions, startTemporaryDaemon } from "@postern/postern/client";
- * import { assert } from "@std/assert";
- *
- * await using daemon = await startTemporaryDaemon();
- * await using client = await connect({ dir: daemon.directory });
- * const options: InboxOptions = { limit: 1 };
- * await client.sendAll([{ kind: "notify", payload: 1 }, { kind: "notify", payload: 2 }]);
- * const { messages, has_more } = await client.inbox(options);
- * assert(messages.length === 1 && has_more);
- * ```
- */
-export interface InboxOptions extends EventFilter, RequestOptions {
-  /** At most so many messages, 1 to 1000. @default {50} */
-  readonly limit?: number;
-}
-
-/**
- * What a client is made of.
- *
- * @example
- * ```ts
- * import type { ClientParts } from "@postern/postern/client";
- * import { assert } from "@std/assert";
- *
- * const choices: Pick<ClientParts, "policy" | "requestTimeoutMs"> = {
- *   policy: null,
- *   requestTimeoutMs: 5000,
- * };
- * assert(choices.policy === null);
- * ```
- */
+/** What a client is made of. */
 export interface ClientParts {
   readonly link: Link;
   /** Where the daemon was found last. */
@@ -99,39 +39,6 @@ export interface ClientParts {
   /** For requests that name no time-out of their own. */
   readonly requestTimeoutMs?: number;
 }
-
-/**
- * Parameters that must be given, or may be left out where an operation needs none.
- *
- * @example
- * ```ts
- * import type { CallArguments } from "@postern/postern/client";
- * import { assert } from "@std/assert";
- *
- * const nothing: CallArguments<"system.status"> = [];
- * const page: CallArguments<"event.read"> = [{ after: 0 }, { timeoutMs: 5000 }];
- * assert(nothing.length === 0 && page.length === 2);
- * ```
- */
-export type CallArguments<N extends OperationName> = Record<never, never> extends OperationParams<N>
-  ? [params?: OperationParams<N> | string, options?: RequestOptions]
-  : [params: OperationParams<N> | string, options?: RequestOptions];
-
-/**
- * The name of an operation that the types of this version do not know.
- *
- * @example
- * ```ts
- * import type { OtherName } from "@postern/postern/client";
- * import { assert } from "@std/assert";
- *
- * const later: OtherName<"system.later"> = "system.later";
- * // @ts-expect-error: this version knows the operation, and has its types.
- * const known: OtherName<"system.ping"> = "system.ping";
- * assert(later !== known);
- * ```
- */
-export type OtherName<N extends string> = N extends OperationName ? never : N;
 
 /** The daemon's own bound for one connection; here it is for one client. */
 const MAX_SUBSCRIPTIONS = 32;

@@ -2,9 +2,10 @@
  * One connection: requests go out in one write for many, replies come back to whoever asked.
  *
  * What always holds: a request is settled exactly once, by its reply, by its abort or by the end of the
- * connection, unless its owner takes it on to the next one; at most MAX_IN_FLIGHT requests are at the daemon, more wait here, up to MAX_WAITING_CHARS of
- * them, and beyond that a request is refused at once; while paused nothing is read, so the daemon's own
- * flow control takes over.
+ * connection, unless its owner takes it on to the next one; one that was sent keeps its place until its reply came,
+ * even if nobody waits for that any more; at most MAX_IN_FLIGHT requests are at the daemon, more wait here, up to
+ * MAX_WAITING_CHARS of them, and beyond that a request is refused at once; while paused nothing is read, so the
+ * daemon's own flow control takes over.
  */
 
 import { decodeLine, encodeRequest, type Parse, type Received } from "./axon.ts";
@@ -85,6 +86,7 @@ const MAX_REPLY_BYTES = 8 * 1024 * 1024;
 const WRITE_CHARS = 256 * 1024;
 
 interface Waiting {
+  readonly reqId: string;
   readonly line: string;
   readonly exchange: Exchange;
 }
@@ -97,12 +99,14 @@ export class Connection {
   readonly #maxLineBytes: number;
   readonly #parse: Parse;
   readonly #onEnd: ConnectionOptions["onEnd"];
-  readonly #pending = new Map<string, Exchange>();
+  /** What was sent and has no reply, in the order in which replies come; who gave up is among them. */
+  readonly #inFlight = new Map<string, Exchange>();
+  /** What a stopping daemon refused and the next connection may carry; it counts as in flight. */
+  readonly #passedOn: Exchange[] = [];
   readonly #encoder = new TextEncoder();
   #waiting: Waiting[] = [];
   #waitingFrom = 0;
   #waitingChars = 0;
-  #unanswered = 0;
   #lastId = 0;
   #writing = false;
   #resume: PromiseWithResolvers<void> | null = null;
@@ -136,14 +140,13 @@ export class Connection {
   carry(exchange: Exchange): void {
     if (exchange.isSettled) return;
     const reqId = String(++this.#lastId);
+    const { operation, params } = exchange;
     try {
       if (this.#end !== null) throw this.#end.error;
-      this.#enqueue({ line: encodeRequest(reqId, exchange.operation, exchange.params), exchange });
+      this.#enqueue({ reqId, line: encodeRequest(reqId, operation, params), exchange });
     } catch (error) {
-      return exchange.reject(error as Error);
+      exchange.reject(error as Error);
     }
-    this.#pending.set(reqId, exchange);
-    exchange.onSettled = () => this.#pending.delete(reqId);
   }
 
   /** How it ended; `null` as long as it has not. */
@@ -215,16 +218,15 @@ export class Connection {
     let size = 0;
     let text = "";
     while (
-      from < this.#waiting.length && size < WRITE_CHARS && this.#unanswered < MAX_IN_FLIGHT &&
-      this.#end === null
+      from < this.#waiting.length && size < WRITE_CHARS && this.#hasRoom() && this.#end === null
     ) {
-      const { line, exchange } = this.#waiting[from++]!;
+      const { reqId, line, exchange } = this.#waiting[from++]!;
       size += line.length;
       // Who gave up before it was sent is not served.
       if (exchange.isSettled) continue;
       exchange.sent = true;
       text += line;
-      this.#unanswered++;
+      this.#inFlight.set(reqId, exchange);
     }
     this.#waitingFrom = from;
     this.#waitingChars -= size;
@@ -233,6 +235,10 @@ export class Connection {
       this.#waitingFrom = 0;
     }
     return text;
+  }
+
+  #hasRoom(): boolean {
+    return this.#inFlight.size + this.#passedOn.length < MAX_IN_FLIGHT;
   }
 
   async #readAll(): Promise<void> {
@@ -261,20 +267,16 @@ export class Connection {
   }
 
   #settle(received: Received & { type: "reply" | "refusal" }): void {
-    // What the daemon could not read far enough to see its id is the oldest: replies come in order.
-    const reqId = received.reqId ?? this.#pending.keys().next().value ?? null;
     if (received.type === "refusal" && received.reqId === null) this.#complaint = received.error;
-    if (reqId === null) return;
-    this.#unanswered--;
+    // What the daemon could not read far enough to see its id is the oldest: replies come in order.
+    const reqId = received.reqId ?? this.#inFlight.keys().next().value ?? null;
+    const exchange = reqId === null ? undefined : this.#inFlight.get(reqId);
+    if (exchange === undefined) return;
+    this.#inFlight.delete(reqId!);
+    if (received.type === "reply") exchange.resolve(received.result);
+    else if (isPassedOn(exchange, received.error)) this.#passedOn.push(exchange);
+    else exchange.reject(received.error);
     if (this.#waitingFrom < this.#waiting.length) this.#startWriting();
-    const pending = this.#pending.get(reqId);
-    if (received.type === "reply") pending?.resolve(received.result);
-    else if (!this.#isPassedOn(pending, received.error)) pending?.reject(received.error);
-  }
-
-  /** A daemon that stops will end the connection, and what may be repeated goes to the next one. */
-  #isPassedOn(exchange: Exchange | undefined, error: PosternError): boolean {
-    return exchange?.repeatable === true && error.code === "shutting_down";
   }
 
   #endOfStream(): Closed {
@@ -299,15 +301,28 @@ export class Connection {
     if (this.#end !== null) return;
     this.#end = end;
     this.resume();
-    this.#waiting = [];
-    this.#waitingFrom = 0;
     this.#transport.close();
-    const unanswered = [...this.#pending.values()];
-    this.#pending.clear();
+    const unanswered = this.#takeUnanswered();
     const takes = this.#onEnd?.(end) ?? (() => false);
     for (const exchange of unanswered) if (!takes(exchange)) exchange.reject(end.error);
     this.#settleClosed(end);
   }
+
+  /** Every request that somebody still waits for, in the order of the calls. */
+  #takeUnanswered(): Exchange[] {
+    const waiting = this.#waiting.slice(this.#waitingFrom).map(({ exchange }) => exchange);
+    const all = [...this.#passedOn, ...this.#inFlight.values(), ...waiting];
+    this.#passedOn.length = 0;
+    this.#inFlight.clear();
+    this.#waiting = [];
+    this.#waitingFrom = 0;
+    return all.filter(({ isSettled }) => !isSettled);
+  }
+}
+
+/** A daemon that stops will end the connection, and what may be repeated goes to the next one. */
+function isPassedOn(exchange: Exchange, error: PosternError): boolean {
+  return exchange.repeatable && error.code === "shutting_down" && !exchange.isSettled;
 }
 
 function unreadable(what: string): ConnectionError {

@@ -43,7 +43,7 @@ export class Exchange {
   /** Whether it may be sent again although it may have been carried out. */
   repeatable = false;
   isSettled = false;
-  /** Called once it is settled, for whoever carries it now. */
+  /** Called once it is settled, for whoever holds it now. */
   onSettled: () => void = () => {};
   readonly #resolve: (result: unknown) => void;
   readonly #reject: (error: Error) => void;

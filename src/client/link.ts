@@ -119,7 +119,10 @@ export class Link {
     const held = [...this.#held];
     this.#held.clear();
     this.#heldChars = 0;
-    for (const exchange of held) connection.carry(exchange);
+    for (const exchange of held) {
+      exchange.onSettled = () => {};
+      connection.carry(exchange);
+    }
   }
 
   /** Decides what becomes of requests without a reply when the connection has ended. */

@@ -16,14 +16,7 @@
  * @module
  */
 
-export {
-  type CallArguments,
-  Client,
-  type ClientParts,
-  type InboxOptions,
-  type OtherName,
-  type SubscribeOptions,
-} from "./client.ts";
+export type { Client } from "./client.ts";
 export { connect, type ConnectOptions } from "./connect.ts";
 export { type Closed, MAX_LINE_BYTES } from "./connection.ts";
 export { type DirectoryOptions, type Environment, resolveDirectory } from "./directory.ts";
@@ -45,12 +38,15 @@ export type { RequestOptions } from "./exchange.ts";
 export type { LinkNotice } from "./link.ts";
 export type * from "./messages.ts";
 export type {
+  CallArguments,
   OperationDescription,
   OperationName,
   OperationParams,
   OperationResult,
+  OtherName,
 } from "./operations.ts";
+export type { InboxOptions, SubscribeOptions } from "./options.ts";
 export type { ReconnectOptions } from "./reconnect.ts";
-export { Subscription, type SubscriptionOpener, type SubscriptionOptions } from "./subscription.ts";
+export type { Subscription } from "./subscription.ts";
 export { startTemporaryDaemon, type TemporaryDaemon } from "./temporary_daemon.ts";
 export { VERSION } from "../core/version.ts";

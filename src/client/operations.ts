@@ -1,38 +1,20 @@
 /**
- * Parameters and results of every operation by its name, taken from the daemon's own registry.
+ * Parameters and results of every operation by its name, taken from the table of the daemon's own registry.
  *
- * Types only: nothing of the registry, and no validator, is loaded with a client. A definition called
- * `EVENT_READ` in the file of its noun is the operation `event.read` here by itself; a new noun is one line in
- * {@linkcode Definitions}. A test compares the names, and which parameters are required, with the registry.
+ * Types only: nothing of the registry, and no validator, is loaded with a client.
  */
 
-import type * as auth from "../operations/auth.ts";
-import type * as consumers from "../operations/consumers.ts";
-import type * as events from "../operations/events.ts";
+import type { RequestOptions } from "./exchange.ts";
 import type { Operation } from "../operations/operation.ts";
-import type * as peers from "../operations/peers.ts";
-import type * as system from "../operations/system.ts";
+import type { RegisteredOperation } from "../operations/registry.ts";
 import type { Envelope } from "./messages.ts";
 
-type Definitions = typeof auth & typeof consumers & typeof events & typeof peers & typeof system;
-
-/** `EVENT_READ` to `event.read`: the noun ends at the first underscore. */
-type NameOf<K> = K extends `${infer Noun}_${infer Verb}` ? `${Lowercase<Noun>}.${Lowercase<Verb>}`
-  : never;
-
-/** A definition is handled with its parameters and answers its result. */
-// deno-lint-ignore no-explicit-any
-type Definition = Operation<any, any>;
-
-type Defined = {
-  [K in keyof Definitions as Definitions[K] extends Definition ? NameOf<K> : never]:
-    Definitions[K] extends Operation<infer P, infer R> ? { params: P; result: R } : never;
+/** Of each definition what it is asked with and what it answers. */
+type Table = {
+  [D in RegisteredOperation as D["name"]]: D extends Operation<unknown, infer R, string, infer I>
+    ? { params: I; result: R }
+    : never;
 };
-
-/** The operation that describes the table is made from the table, so no definition of it can be looked at. */
-interface Described {
-  "system.operations": { params: object; result: { operations: OperationDescription[] } };
-}
 
 /**
  * One line of what `system.operations` answers.
@@ -49,18 +31,7 @@ interface Described {
  * assert(ping !== undefined && ping.summary !== "");
  * ```
  */
-export interface OperationDescription {
-  readonly name: string;
-  readonly summary: string;
-  /** What the token must allow; `null` for nothing. */
-  readonly scope: string | null;
-  /** JSON Schema of the parameters. */
-  readonly params: unknown;
-  /** JSON Schema of the result. */
-  readonly returns: unknown;
-}
-
-type Table = Defined & Described;
+export type OperationDescription = OperationResult<"system.operations">["operations"][number];
 
 /**
  * The name of an operation of this version's daemon.
@@ -76,12 +47,7 @@ type Table = Defined & Described;
  * assert((await client.call(name)).pong);
  * ```
  */
-export type OperationName = keyof Table & string;
-
-/** What the daemon fills in where it is left out; the registry's types know the value after that. */
-type Defaulted = "after" | "limit" | "replay";
-
-type WithDefaults<P> = Omit<P, Defaulted> & Partial<Pick<P, Extract<keyof P, Defaulted>>>;
+export type OperationName = keyof Table;
 
 /** What is given is not changed. */
 type Given<T> = T extends readonly (infer E)[] ? readonly Given<E>[]
@@ -100,7 +66,7 @@ type Given<T> = T extends readonly (infer E)[] ? readonly Given<E>[]
  * assert(params.limit === undefined);
  * ```
  */
-export type OperationParams<N extends OperationName> = Given<WithDefaults<Table[N]["params"]>>;
+export type OperationParams<N extends OperationName> = Given<Table[N]["params"]>;
 
 /**
  * What an operation answers.
@@ -124,3 +90,36 @@ type Shaped<T> = T extends { envelope: Record<string, unknown> }
   : T extends readonly (infer E)[] ? readonly Shaped<E>[]
   : T extends object ? { readonly [K in keyof T]: Shaped<T[K]> }
   : T;
+
+/**
+ * Parameters that must be given, or may be left out where an operation needs none.
+ *
+ * @example
+ * ```ts
+ * import type { CallArguments } from "@postern/postern/client";
+ * import { assert } from "@std/assert";
+ *
+ * const nothing: CallArguments<"system.status"> = [];
+ * const page: CallArguments<"event.read"> = [{ after: 0 }, { timeoutMs: 5000 }];
+ * assert(nothing.length === 0 && page.length === 2);
+ * ```
+ */
+export type CallArguments<N extends OperationName> = Record<never, never> extends OperationParams<N>
+  ? [params?: OperationParams<N> | string, options?: RequestOptions]
+  : [params: OperationParams<N> | string, options?: RequestOptions];
+
+/**
+ * The name of an operation that the types of this version do not know.
+ *
+ * @example
+ * ```ts
+ * import type { OtherName } from "@postern/postern/client";
+ * import { assert } from "@std/assert";
+ *
+ * const later: OtherName<"system.later"> = "system.later";
+ * // @ts-expect-error: this version knows the operation, and has its types.
+ * const known: OtherName<"system.ping"> = "system.ping";
+ * assert(later !== known);
+ * ```
+ */
+export type OtherName<N extends string> = N extends OperationName ? never : N;

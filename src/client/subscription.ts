@@ -31,39 +31,13 @@ export interface Opening {
   readonly from: number | null;
 }
 
-/**
- * Opens a connection and subscribes on it, behind the position if there is one; events go to the function.
- *
- * @example
- * ```ts
- * import { Subscription, type SubscriptionOpener } from "@postern/postern/client";
- * import { assert } from "@std/assert";
- *
- * const open: SubscriptionOpener = () => Promise.reject(new Error("no daemon here"));
- * const failure = await new Subscription(open).next().catch((error) => error);
- * assert(failure.message === "no daemon here");
- * ```
- */
+/** Opens a connection and subscribes on it, behind the position if there is one; events go to the function. */
 export type SubscriptionOpener = (
   onEvent: EventListener,
   resume: { readonly position: Position | null; readonly signal: AbortSignal },
 ) => Promise<Opening>;
 
-/**
- * What may be chosen for the way in which a subscription lives.
- *
- * @example
- * ```ts
- * import { Subscription, type SubscriptionOptions } from "@postern/postern/client";
- * import { assert } from "@std/assert";
- *
- * let ended = false;
- * const options: SubscriptionOptions = { onClose: () => ended = true };
- * const stream = new Subscription(() => Promise.reject(new Error("no daemon here")), options);
- * await stream.close();
- * assert(ended);
- * ```
- */
+/** What may be chosen for the way in which a subscription lives. */
 export interface SubscriptionOptions {
   /** `null` when the first connection is the only one. @default {null} */
   readonly policy?: ReconnectPolicy | null;

@@ -6,24 +6,9 @@
  * stands beside it.
  */
 
-/** The closed list of kinds: what sort of message it is (docs/protocol/axon.md). */
-export const KINDS = [
-  "hello",
-  "ping",
-  "pong",
-  "query",
-  "response",
-  "delegate",
-  "ack",
-  "result",
-  "notify",
-  "cancel",
-  "discover",
-  "capabilities",
-  "error",
-] as const;
+import type { Kind } from "./kinds.ts";
 
-export type Kind = typeof KINDS[number];
+export { type Kind, KINDS } from "./kinds.ts";
 
 /** The longest topic or topic pattern, in bytes (which are all ASCII). */
 export const MAX_TOPIC_BYTES = 256;

@@ -12,6 +12,14 @@ import { DEFAULTS } from "./config_defaults.ts";
 import { parseSettings } from "./config_text.ts";
 import { readOwnFile } from "./safe_file.ts";
 
+/** The variables of the environment that stand for a setting, by its dotted name. */
+export const VARIABLES = {
+  "daemon.enabled": "POSTERN_DAEMON_ENABLED",
+  "daemon.auto_start": "POSTERN_AUTO_START",
+  "daemon.idle_timeout_ms": "POSTERN_IDLE_TIMEOUT",
+  "ipc.token_path": "POSTERN_TOKEN_FILE",
+} as const;
+
 /** What the environment says, by section and key; structured-cloneable. */
 export interface Overrides {
   readonly settings: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
@@ -41,9 +49,9 @@ export interface Environment {
 export function readOverrides(env: Environment, directory: string): Overrides {
   const daemon: Record<string, unknown> = {};
   const ipc: Record<string, unknown> = {};
-  setIf(daemon, "enabled", flag(env, "POSTERN_DAEMON_ENABLED"));
-  setIf(daemon, "auto_start", flag(env, "POSTERN_AUTO_START"));
-  setIf(daemon, "idle_timeout_ms", milliseconds(env, "POSTERN_IDLE_TIMEOUT"));
+  setIf(daemon, "enabled", flag(env, VARIABLES["daemon.enabled"]));
+  setIf(daemon, "auto_start", flag(env, VARIABLES["daemon.auto_start"]));
+  setIf(daemon, "idle_timeout_ms", milliseconds(env, VARIABLES["daemon.idle_timeout_ms"]));
   setIf(ipc, "token_path", tokenFile(env, directory));
   return { settings: { daemon, ipc }, socketPath: env.get("POSTERN_SOCKET_PATH") || null };
 }
@@ -99,11 +107,12 @@ function milliseconds(env: Environment, name: string): number | undefined {
 }
 
 function tokenFile(env: Environment, directory: string): string | undefined {
-  const value = env.get("POSTERN_TOKEN_FILE");
+  const name = VARIABLES["ipc.token_path"];
+  const value = env.get(name);
   if (!value) return undefined;
   if (!isAbsolute(value)) return value;
   if (dirname(value) === directory) return basename(value);
-  throw wrong("POSTERN_TOKEN_FILE", `must name a file in ${directory}`, value);
+  throw wrong(name, `must name a file in ${directory}`, value);
 }
 
 function wrong(name: string, rule: string, value: string): PosternError {

@@ -1,10 +1,10 @@
 /** The client against a real daemon: what a program does with it all day. */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { Client } from "../../src/client/client.ts";
 import { Connection } from "../../src/client/connection.ts";
 import { Link } from "../../src/client/link.ts";
 import {
-  Client,
   connect,
   ConnectionError,
   findTarget,

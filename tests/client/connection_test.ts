@@ -139,6 +139,41 @@ Deno.test("an aborted request is given up, and its late reply disturbs nobody", 
   connection.close();
 });
 
+Deno.test("a request that was given up is the one that a refusal without a req_id is of", async () => {
+  const { socket, connection } = open();
+  const controller = new AbortController();
+  const given = connection.request("x", "{}", { signal: controller.signal });
+  const late = connection.request("y", "{}", { timeoutMs: 1 });
+  const kept = connection.request("z", "{}");
+  await socket.hears(3);
+  controller.abort(new Error("changed my mind"));
+  await assertRejects(() => given, Error, "changed my mind");
+  await assertRejects(() => late, PosternError, "no reply");
+  const refusal = { ok: false, error: "invalid_command", message: "cannot be read" };
+  socket.say(refusal, refusal, { ok: true, req_id: "3", kept: true });
+  assertEquals(await kept, { kept: true });
+  connection.close();
+});
+
+Deno.test("requests that were given up count as in flight until their replies come", async () => {
+  const { socket, connection } = open();
+  const controller = new AbortController();
+  const { signal } = controller;
+  const given = Array.from({ length: 1024 }, () => connection.request("x", "{}", { signal }));
+  await socket.hears(1024);
+  controller.abort(new Error("changed my mind"));
+  await Promise.allSettled(given);
+  const unsent = connection.request("unsent", "{}", { timeoutMs: 1 });
+  await assertRejects(() => unsent, PosternError, "could not be sent");
+  const next = connection.request("next", "{}");
+  socket.say({ ok: false, error: "invalid_command", message: "cannot be read" });
+  const { cmd, req_id } = (await socket.hears(1025)).at(-1)!;
+  assertEquals(cmd, "next");
+  socket.say({ ok: true, req_id: String(req_id), served: true });
+  assertEquals(await next, { served: true });
+  connection.close();
+});
+
 Deno.test("a request with a time-out fails with it and leaves the connection usable", async () => {
   const { socket, connection } = open();
   const error = await assertRejects(

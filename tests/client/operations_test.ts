@@ -9,6 +9,7 @@ import {
   type OperationParams,
   type OperationResult,
 } from "../../src/client/mod.ts";
+import { defineOperation } from "../../src/operations/operation.ts";
 import { OPERATIONS } from "../../src/operations/registry.ts";
 import { startTestDaemon } from "../support/in_process.ts";
 
@@ -20,6 +21,7 @@ type Required<P> = {
 
 /** The type check holds this to the types: every operation, and of each what it requires. */
 const REQUIRED: { [N in OperationName]: Required<OperationParams<N>> } = {
+  "auth.access": {},
   "auth.login": { token: true },
   "consumer.list": {},
   "consumer.remove": { consumer: true },
@@ -30,6 +32,14 @@ const REQUIRED: { [N in OperationName]: Required<OperationParams<N>> } = {
   "event.subscribe": {},
   "event.unsubscribe": { subscription_id: true },
   "peer.list": {},
+  "record.define": { name: true },
+  "record.get": {},
+  "record.history": {},
+  "record.list": {},
+  "record.remove": {},
+  "record.set": { value: true },
+  "record.subscribe": {},
+  "record.unsubscribe": { subscription_id: true },
   "system.hello": {},
   "system.operations": {},
   "system.ping": {},
@@ -65,6 +75,35 @@ Deno.test("results have the registry's types, and wrong calls are errors of the 
   assertEquals(typeof unknown.uptime_secs, "number");
 });
 
+Deno.test("a field with a default may be left out, whatever its name, and keeps its type", () => {
+  const defined = defineOperation({
+    name: "test.defaults",
+    summary: "Nothing.",
+    scope: null,
+    params: z.object({
+      pace: z.number().default(1),
+      inner: z.object({ on: z.boolean().default(true) }),
+    }),
+    result: z.object({ sum: z.number() }),
+    handle: ({ pace, inner: { on } }) => ({ sum: pace + Number(on satisfies boolean) }),
+  });
+  type Input = z.input<typeof defined.params>;
+  const least: Input = { inner: {} };
+  assertEquals(defined.params.parse(least), { pace: 1, inner: { on: true } });
+  const name: "test.defaults" = defined.name;
+  assertEquals(name, "test.defaults");
+});
+
+/** Never called: the defaults of every operation may be left out, alone or together. */
+export function allowedByTypes(client: Client): void {
+  client.call("event.inbox", { consumer: "c" });
+  client.call("event.read", { limit: 1 });
+  client.call("event.read", { after: 0, kinds: ["notify"] as const });
+  client.call("event.subscribe", { replay: false });
+  client.call("event.subscribe", { consumer: null, since: 0 });
+  client.call("event.send", { events: [{ kind: "notify", payload: 1 }] });
+}
+
 /** Never called: each line behind a directive would be an error if the types let it through. */
 export function refusedByTypes(client: Client): void {
   // @ts-expect-error a parameter that must be given
@@ -75,6 +114,12 @@ export function refusedByTypes(client: Client): void {
   client.call("event.send", { kind: "nonsense", payload: 1 });
   // @ts-expect-error a parameter that the operation does not have
   client.call("event.read", { after: 0, before: 9 });
+  // @ts-expect-error a default of another type
+  client.call("event.read", { limit: "1" });
+  // @ts-expect-error a default that is null
+  client.call("event.subscribe", { replay: null });
+  // @ts-expect-error an operation that takes nothing
+  client.call("consumer.list", { limit: 1 });
   // @ts-expect-error a field that the result does not have
   client.call("event.ack", { up_to_seq: 7 }).then(({ acked }) => acked);
   // @ts-expect-error a message of a batch has no address of its own

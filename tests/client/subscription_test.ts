@@ -2,7 +2,8 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Connection } from "../../src/client/connection.ts";
-import { ConnectionError, Subscription } from "../../src/client/mod.ts";
+import { ConnectionError } from "../../src/client/mod.ts";
+import { Subscription } from "../../src/client/subscription.ts";
 import { FakeSocket } from "../support/fake_axon.ts";
 
 const START = { subscription_id: "s", replayed: 0, replay_to_seq: 0 };
