@@ -4,12 +4,17 @@
  * A new command is one file in commands/ and one line in commands.ts.
  */
 
+import { KINDS } from "../core/kinds.ts";
 import type { Output } from "./output.ts";
 import type { Values } from "./values.ts";
 
-/** One option of a command. Its name is written `--name`. */
+export { KINDS };
+
+/** One option of a command. Its name is written `--name`, its short form `-s`. */
 export interface Option {
   readonly name: string;
+  /** One letter. */
+  readonly short?: string;
   /** What its value is called in the help; without it the option is a switch. */
   readonly value?: string;
   /** May be given more than once, or with commas. */
@@ -46,28 +51,11 @@ export interface Context {
   readonly out: Output;
 }
 
-/** The kinds of messages, as completion offers them; the daemon decides which there are. */
-export const KINDS: readonly string[] = [
-  "hello",
-  "ping",
-  "pong",
-  "query",
-  "response",
-  "delegate",
-  "ack",
-  "result",
-  "notify",
-  "cancel",
-  "discover",
-  "capabilities",
-  "error",
-];
-
 /** Options that every command takes. */
 export const COMMON_OPTIONS: readonly Option[] = [
   { name: "dir", value: "PATH", help: "the daemon's directory" },
   { name: "json", help: "answer for programs: one JSON object, or one a line" },
-  { name: "help", help: "show this" },
+  { name: "help", short: "h", help: "show this" },
 ];
 
 /** The option of every command that reads as a consumer. */

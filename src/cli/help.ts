@@ -38,16 +38,16 @@ export function overview(commands: readonly Command[]): string {
     "Commands:",
     ...table(commands.map((command) => [command.name, command.summary])),
     "",
-    "Every command takes --dir PATH, --json and --help.",
+    "Every command takes --dir PATH, --json and --help (-h). The version: --version (-V).",
     "The directory: --dir, else POSTERN_DIR, else postern/default where programs keep their state.",
     "Also in the environment: POSTERN_SOCKET_PATH, POSTERN_TOKEN_FILE, NO_COLOR.",
     EXIT_LINE,
   ].join("\n");
 }
 
-function spelling({ name, value }: Option): string {
-  const short = name === "help" ? "-h, " : "";
-  return `${short}--${name}${value === undefined ? "" : ` ${value}`}`;
+function spelling({ name, short, value }: Option): string {
+  const before = short === undefined ? "" : `-${short}, `;
+  return `${before}--${name}${value === undefined ? "" : ` ${value}`}`;
 }
 
 function table(rows: readonly (readonly [string, string])[]): string[] {

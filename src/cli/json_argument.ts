@@ -8,8 +8,13 @@ export function requireJson(text: string, what: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    const seen = text.trim() === "" ? "nothing" : shown(text.trim());
-    throw new UsageError(`${what}: JSON is expected, got ${seen}; a string needs its own quotes`);
+    const word = text.trim();
+    const seen = word === "" ? "nothing" : shown(word);
+    // Whoever writes one word means a string, and a shell takes away the first pair of quotes.
+    const example = /^[\w .,-]{1,40}$/.test(word) ? `, as in '"${word}"'` : "";
+    throw new UsageError(
+      `${what}: JSON is expected, got ${seen}; a string needs its own quotes${example}`,
+    );
   }
 }
 

@@ -79,10 +79,10 @@ function commandSection(command: Command): string[] {
   ];
 }
 
-function optionEntry({ name, value, help }: Option): string[] {
-  const short = name === "help" ? "\\fB\\-h\\fR, " : "";
+function optionEntry({ name, short, value, help }: Option): string[] {
+  const before = short === undefined ? "" : `\\fB\\-${escaped(short)}\\fR, `;
   const behind = value === undefined ? "" : ` \\fI${escaped(value)}\\fR`;
-  return [".TP", `${short}\\fB\\-\\-${escaped(name)}\\fR${behind}`, ...prose([help])];
+  return [".TP", `${before}\\fB\\-\\-${escaped(name)}\\fR${behind}`, ...prose([help])];
 }
 
 function entries(rows: readonly (readonly [string, string])[]): string[] {

@@ -57,7 +57,9 @@ async function runOne(
 }
 
 async function withoutCommand(rest: readonly string[], out: Output): Promise<number> {
-  if (rest.includes("--version")) return await run(["version", ...rest.filter(isNotVersion)], out);
+  if (rest.some(isVersion)) {
+    return await run(["version", ...rest.filter((arg) => !isVersion(arg))], out);
+  }
   if (!rest.includes("--help") && !rest.includes("-h")) {
     throw new UsageError("which command? See: postern --help");
   }
@@ -116,6 +118,6 @@ function beforeDashes(args: readonly string[]): readonly string[] {
   return end < 0 ? args : args.slice(0, end);
 }
 
-function isNotVersion(arg: string): boolean {
-  return arg !== "--version";
+function isVersion(arg: string): boolean {
+  return arg === "--version" || arg === "-V";
 }

@@ -3,12 +3,14 @@
  *
  * What always holds: each line that is not blank ends as sent, refused or unknown, and is told so unless it
  * was sent and nobody wants to hear of it; at most WINDOW lines are at the daemon; when the daemon is lost,
- * or refuses everything, no further line is read, and the first unread one is named.
+ * or refuses everything, no further line is read, and the first unread one is named. For people the first
+ * MAX_NAMED lines that are not known to be stored are told one by one, and how many more there are at the end.
  */
 
 import { type Client, ConnectionError, MAX_LINE_BYTES, PosternError } from "../client/mod.ts";
 import type { Receipt } from "../client/mod.ts";
 import { InputLines, type Line } from "./input_lines.ts";
+import { suggestingKind } from "./kinds.ts";
 import { type Defaults, messageFromLine } from "./message.ts";
 import type { Output } from "./output.ts";
 import { OutputClosed, printable } from "./output.ts";
@@ -17,6 +19,8 @@ import { OutputClosed, printable } from "./output.ts";
 const WINDOW = 1000;
 /** Results that wait for a slow pipe; sending waits for them to go below. */
 const MAX_UNPRINTED_CHARS = 256 * 1024;
+/** Lines that are told one by one; more would only scroll the first away. */
+const MAX_NAMED = 10;
 /** Refusals that every further line would meet as well. */
 const HOPELESS: ReadonlySet<string> = new Set([
   "auth_required",
@@ -41,6 +45,13 @@ export interface StreamSummary {
   unread_from: number | null;
 }
 
+/** What the command line says for lines that do not. */
+export interface StreamOptions {
+  readonly kind: string;
+  /** As `messageFromLine` takes them, the kind among them. */
+  readonly defaults: Defaults;
+}
+
 /** Sends one stream. */
 export class StreamSender {
   readonly summary: StreamSummary = {
@@ -56,19 +67,20 @@ export class StreamSender {
   fatal: Error | null = null;
   readonly #stopped = Promise.withResolvers<null>();
   readonly #client: Client;
-  readonly #defaults: Defaults;
+  readonly #options: StreamOptions;
   readonly #out: Output;
   #lineNumber = 0;
   #inFlight = 0;
   #unprinted = "";
   #complaints = "";
+  #named = 0;
   #printing: Promise<void> | null = null;
   #printFailure: unknown = null;
   #progress: PromiseWithResolvers<void> | null = null;
 
-  constructor(client: Client, defaults: Defaults, out: Output) {
+  constructor(client: Client, options: StreamOptions, out: Output) {
     this.#client = client;
-    this.#defaults = defaults;
+    this.#options = options;
     this.#out = out;
   }
 
@@ -89,6 +101,12 @@ export class StreamSender {
     }
     await this.#until(() => this.#inFlight === 0);
     if (!ended) this.summary.unread_from ??= this.#lineNumber + 1;
+    if (this.#named > MAX_NAMED) {
+      const more = this.#named - MAX_NAMED;
+      this.#complain(
+        `and ${more} more ${more === 1 ? "line" : "lines"} like these; --json names each`,
+      );
+    }
     await this.#flush();
     return this.summary;
   }
@@ -110,7 +128,7 @@ export class StreamSender {
   #begin(number: number, line: Line): void {
     try {
       if (typeof line !== "string") throw new Error(`the line is ${line.fault}`);
-      const params = messageFromLine(line, this.#defaults);
+      const params = messageFromLine(line, this.#options.defaults);
       this.#inFlight++;
       this.#client.call<Receipt>("send", params)
         .then((receipt) => this.#stored(number, receipt), (error) => this.#failed(number, error))
@@ -140,11 +158,12 @@ export class StreamSender {
     else this.summary.refused++;
     if (lost || (error instanceof PosternError && HOPELESS.has(error.code))) this.#stop(error);
     const code = lost || error instanceof PosternError ? error.code : "bad_line";
-    const { message } = error;
+    const { message } = suggestingKind(error, [this.#options.kind]);
     if (this.#out.json) this.#print(JSON.stringify({ line, error: { code, message } }));
-    else {this.#complain(
-        `line ${line}: ${lost ? "no reply, it may be stored or not: " : ""}${message}`,
-      );}
+    else if (++this.#named <= MAX_NAMED) {
+      const fate = lost ? "no reply, it may be stored or not: " : "";
+      this.#complain(`line ${line}: ${fate}${message}`);
+    }
   }
 
   #stop(error: Error): void {

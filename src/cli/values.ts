@@ -65,7 +65,7 @@ export function parseCommandLine(
     string: ["_", ...names((option) => option.value !== undefined)],
     boolean: names((option) => option.value === undefined),
     collect: names((option) => option.many === true),
-    alias: { help: "h" },
+    alias: Object.fromEntries(options.map(({ name, short }) => [name, short ?? []])),
     unknown: (arg: string, key?: string) => {
       if (key === undefined) return true;
       const meant = suggestion(`--${key}`, options.map(({ name }) => `--${name}`));

@@ -228,6 +228,60 @@ Deno.test("send --stdin names each line that is not stored, and stores the other
   assertEquals(refused.sort(), [3, 4, 5, 6, 8]);
 });
 
+Deno.test("send --stdin names the first ten bad lines and counts the others", async () => {
+  await using daemon = await startTestDaemon();
+  const args = ["send", "--stdin", "--dir", daemon.directory];
+  const bad = await postern(args, { stdin: "{oops\n".repeat(3000) });
+  assertEquals([bad.code, bad.stdout], [1, "0 sent, 3000 not stored\n"]);
+  const said = bad.stderr.trimEnd().split("\n");
+  assertEquals(said.length, 11);
+  assert(said[0]!.startsWith("postern: line 1: "), bad.stderr);
+  assert(said[10]!.startsWith("postern: and 2990 more lines like these"), bad.stderr);
+  const ten = await postern(args, { stdin: "{oops\n".repeat(10) });
+  assertEquals(ten.stderr.trimEnd().split("\n").length, 10);
+});
+
+for (
+  const [args, meant] of [
+    [["send", "notfy", "1"], "notify"],
+    [["send", "--stdin", "qery"], "query"],
+    [["inbox", "--kind", "query,notfy"], "notify"],
+    [["tail", "--kind", "resutl"], "result"],
+  ] as [string[], string][]
+) {
+  Deno.test(`postern ${args.join(" ")} asks whether ${meant} was meant`, async () => {
+    await using daemon = await startTestDaemon();
+    const { code, stderr } = await postern([...args, "--dir", daemon.directory], {
+      stdin: '{"payload":1}\n',
+    });
+    assertEquals(code, 1);
+    assert(stderr.includes(`did you mean ${meant}?`), stderr);
+  });
+}
+
+Deno.test("a refusal for another reason asks about no kind", async () => {
+  await using daemon = await startTestDaemon();
+  const { stderr } = await run(daemon, "send", "notify", "1", "--topic", "turn.x");
+  assert(!stderr.includes("did you mean"), stderr);
+});
+
+Deno.test("short flags do what the long ones do", async () => {
+  await using daemon = await startTestDaemon();
+  await daemon.fill(3);
+  assertEquals(await json(daemon, "inbox", "-n", "2"), await json(daemon, "inbox", "--limit", "2"));
+  assertEquals(await json(daemon, "inbox", "-n2"), await json(daemon, "inbox", "--limit=2"));
+  assertEquals((await postern(["-V"])).stdout, (await postern(["--version"])).stdout);
+  for (const args of [["tail", "-f"], ["tail", "--follow"]]) {
+    const child = posternCommand([...args, "--since", "2", "--dir", daemon.directory]).spawn();
+    const lines = new LinesOf(child);
+    assert((await lines.next())?.startsWith("3  "));
+    child.kill("SIGINT");
+    assertEquals((await child.status).code, 0);
+    await lines.hangUp();
+    await child.stderr.cancel();
+  }
+});
+
 Deno.test("send --file does the same from a file", async () => {
   await using daemon = await startTestDaemon();
   const path = `${daemon.directory}/lines.ndjson`;

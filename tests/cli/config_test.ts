@@ -74,6 +74,44 @@ Deno.test("config check says what a start would say", async () => {
   assert(stderr.includes("POSTERN_AUTO_START"), stderr);
 });
 
+Deno.test("config check refuses the directory that start refuses, in the same words", async () => {
+  await using place = new Place();
+  place.write("{}");
+  Deno.chmodSync(place.directory, 0o755);
+  const { code, stdout, stderr } = await place.run(["config", "check"]);
+  assertEquals([code, stdout], [4, ""]);
+  const [, reason] = stderr.match(/^postern: (checking the directory: .* 0755.*)\n$/) ?? [];
+  assert(reason !== undefined, stderr);
+  const start = await place.run(["start"]);
+  assertEquals(start.code, 1);
+  assert(start.stderr.includes(reason), start.stderr);
+  assertEquals([...Deno.readDirSync(place.directory)].map(({ name }) => name), ["config.jsonc"]);
+});
+
+Deno.test("config check looks at what lies in the directory, as start does", async () => {
+  await using place = new Place();
+  place.write("{}");
+  for (const name of ["log", "clients"]) {
+    Deno.mkdirSync(`${place.directory}/${name}`, { mode: 0o700 });
+  }
+  assertEquals((await place.run(["config", "check"])).code, 0);
+  Deno.symlinkSync("/nowhere", `${place.directory}/log/daemon.log`);
+  const { code, stderr } = await place.run(["config", "check"]);
+  assertEquals(code, 4);
+  assert(stderr.includes("symbolic link"), stderr);
+});
+
+Deno.test("config check makes and changes nothing, where start would", async () => {
+  await using place = new Place();
+  assertEquals((await place.run(["config", "check"])).code, 0);
+  assertEquals([...Deno.readDirSync(place.base)], []);
+  Deno.mkdirSync(place.directory);
+  Deno.chmodSync(place.directory, 0o755);
+  assertEquals((await place.run(["config", "check"])).code, 0);
+  assertEquals(Deno.statSync(place.directory).mode! & 0o777, 0o755);
+  assertEquals([...Deno.readDirSync(place.directory)], []);
+});
+
 Deno.test("config show gives each value and where it comes from", async () => {
   await using place = new Place();
   place.write('{ "limits": { "rate": { "send": 7 } }, "daemon": { "auto_start": true } }');

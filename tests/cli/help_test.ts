@@ -2,6 +2,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { COMMAND_NAMES, loadCommand, splitCommandLine } from "../../src/cli/commands.ts";
+import { COMMON_OPTIONS } from "../../src/cli/command.ts";
 import { commandHelp } from "../../src/cli/help.ts";
 import { parseCommandLine } from "../../src/cli/values.ts";
 import { postern } from "../support/cli.ts";
@@ -34,6 +35,15 @@ function words(example: string): string[] {
   return end < 0 ? found : found.slice(0, end);
 }
 
+Deno.test("no two options of a command have the same name or short form", async () => {
+  for (const name of COMMAND_NAMES) {
+    const options = [...COMMON_OPTIONS, ...(await loadCommand(name)).options];
+    const spellings = options.flatMap((option) => [option.name, option.short ?? []]).flat();
+    assertEquals(spellings.length, new Set(spellings).size, name);
+    for (const { short } of options) assert(short === undefined || /^[A-Za-z]$/.test(short), name);
+  }
+});
+
 Deno.test("--help names every command, and so do help and -h", async () => {
   const { code, stdout } = await postern(["--help"]);
   assertEquals(code, 0);
@@ -47,6 +57,7 @@ Deno.test("the help of a command is the same in three ways of asking", async () 
   const { code, stdout } = await postern(["send", "--help"]);
   assertEquals(code, 0);
   assert(stdout.includes("--dedup-key KEY"));
+  assert(stdout.includes("-h, --help"));
   assertEquals((await postern(["help", "send"])).stdout, stdout);
   assertEquals((await postern(["--help", "send"])).stdout, stdout);
 });

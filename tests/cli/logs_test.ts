@@ -103,23 +103,25 @@ Deno.test("a follower waits for the end of a line", async () => {
   assertEquals([...follower.news()], [["two"]]);
 });
 
-Deno.test("logs --follow goes on through a rotation until it is interrupted", async () => {
-  await using place = new Place();
-  using file = place.rotating(100, 3);
-  place.write(file, 1);
-  const child = posternCommand(["logs", "--follow", "--dir", place.directory]).spawn();
-  const lines = new LinesOf(child);
-  assertEquals(await lines.next(), "line 1");
-  for (let n = 2; n < 40; n += 2) {
-    place.write(file, 2);
-    assertEquals([await lines.next(), await lines.next()], named(n, n + 1));
-    if (n > 14) break;
-  }
-  child.kill("SIGINT");
-  assertEquals(await lines.next(), null);
-  assertEquals((await child.status).code, 0);
-  assertEquals(await new Response(child.stderr).text(), "");
-});
+for (const flag of ["--follow", "-f"]) {
+  Deno.test(`logs ${flag} goes on through a rotation until it is interrupted`, async () => {
+    await using place = new Place();
+    using file = place.rotating(100, 3);
+    place.write(file, 1);
+    const child = posternCommand(["logs", flag, "--dir", place.directory]).spawn();
+    const lines = new LinesOf(child);
+    assertEquals(await lines.next(), "line 1");
+    for (let n = 2; n < 40; n += 2) {
+      place.write(file, 2);
+      assertEquals([await lines.next(), await lines.next()], named(n, n + 1));
+      if (n > 14) break;
+    }
+    child.kill("SIGINT");
+    assertEquals(await lines.next(), null);
+    assertEquals((await child.status).code, 0);
+    assertEquals(await new Response(child.stderr).text(), "");
+  });
+}
 
 Deno.test("logs --json gives the daemon's lines as fields, and any other line as text", async () => {
   await using place = new Place();

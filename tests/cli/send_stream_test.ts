@@ -7,6 +7,7 @@ import type { Client } from "../../src/client/mod.ts";
 import { jsonLines } from "../support/cli.ts";
 
 const LINES = 40;
+const STREAM = { kind: "notify", defaults: {} };
 /** Turns of the microtask queue between two replies; one of them meets the end of each write. */
 const MOST_TURNS = 16;
 
@@ -41,7 +42,7 @@ for (let turns = 0; turns <= MOST_TURNS; turns++) {
     const out = new Output(sink, new Sink(), true);
     out.json = true;
     const input = new Blob(["{}\n".repeat(LINES)]).stream();
-    const sender = new StreamSender(clientAnswering(turns), {}, out);
+    const sender = new StreamSender(clientAnswering(turns), STREAM, out);
     assertEquals((await sender.sendAll(input)).sent, LINES);
     assertEquals(
       jsonLines(sink.text).map(({ line }) => line),

@@ -2,8 +2,6 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { COMMAND_NAMES, loadCommand } from "../../src/cli/commands.ts";
-import { KINDS } from "../../src/cli/command.ts";
-import { KINDS as KINDS_OF_THE_LOG } from "../../src/core/event.ts";
 import { postern } from "../support/cli.ts";
 
 async function isInstalled(program: string): Promise<boolean> {
@@ -23,6 +21,8 @@ async function installed(program: string): Promise<boolean> {
 }
 
 const [bash, zsh, fish, groff] = await Promise.all(["bash", "zsh", "fish", "groff"].map(installed));
+
+const LOGS_OPTIONS = ["--lines", "-n", "--follow", "-f", "--dir", "--json", "--help", "-h"];
 
 async function script(shell: string): Promise<string> {
   const { code, stdout, stderr } = await postern(["completions", shell]);
@@ -57,6 +57,9 @@ Deno.test({
       assertEquals(await offered([""]), [...COMMAND_NAMES, "help"]);
       assertEquals(await offered(["ta"]), ["tail"]);
       assertEquals(await offered(["tail", "--p"]), ["--pretty"]);
+      assertEquals(await offered(["logs", "-"]), LOGS_OPTIONS);
+      assertEquals(await offered(["consumers", "-h", ""]), ["rm"]);
+      assertEquals(await offered(["inbox", "-n", ""]), []);
       assertEquals(await offered(["tail", "--kind", "not"]), ["notify"]);
       assertEquals(await offered(["tail", "--kind", "=", "not"]), ["notify"]);
       assertEquals(await offered(["tail", "--since", ""]), []);
@@ -107,14 +110,14 @@ for (const shell of ["bash", "zsh", "fish"]) {
       for (const option of (await loadCommand(name)).options) {
         const spelling = shell === "fish" ? `-l ${option.name} ` : `--${option.name}`;
         assert(text.includes(spelling), `${name} ${option.name}`);
+        const { short } = option;
+        if (short === undefined) continue;
+        const shortSpelling = shell === "fish" ? ` -s ${short} ` : `-${short}`;
+        assert(text.includes(shortSpelling), `${name} -${short}`);
       }
     }
   });
 }
-
-Deno.test("the kinds that completion offers are the ones there are", () => {
-  assertEquals([...KINDS], [...KINDS_OF_THE_LOG]);
-});
 
 Deno.test("a shell that has no script is a usage error", async () => {
   const { code, stderr } = await postern(["completions", "tcsh"]);
@@ -133,6 +136,8 @@ Deno.test("the manual page has a section for every command, with every option an
     const { options, examples } = await loadCommand(name);
     for (const option of options) {
       assert(section.includes(`\\-\\-${option.name.replaceAll("-", "\\-")}`), option.name);
+      const { short } = option;
+      assert(short === undefined || section.includes(`\\-${short}\\fR, `), `-${short}`);
     }
     assert(section.split("\npostern ").length > examples.length, name);
   }

@@ -25,7 +25,7 @@ for (
     [["tail", "--since", "x"], "--since"],
     [["send"], "<kind>"],
     [["send", "notify", "{oops"], "{oops"],
-    [["send", "notify", "hello"], "quotes"],
+    [["send", "notify", "hello"], `own quotes, as in '"hello"'`],
     [["send", "notify", "1", "2"], "2"],
     [["send", "--stdin", "--file", "x"], "--file"],
     [["send", "--stdin", "notify", "1"], "payload"],

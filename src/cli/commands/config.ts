@@ -15,7 +15,8 @@ export const command: Command = {
   usage: ["check [file]", "show"],
   summary: "Check the configuration, or show what holds and where it comes from.",
   details: [
-    "check says what a start would say, of the directory's config.jsonc or of a file you name.",
+    "check says what a start would say, of the directory and its config.jsonc or of a file you",
+    "name. It makes nothing.",
     "show gives every key: the environment wins over config.jsonc, and that over the default.",
     "A running daemon may still go by what it read at its start.",
   ],
@@ -33,12 +34,18 @@ export const command: Command = {
 };
 
 async function check(context: Context, file: string | undefined): Promise<number> {
-  const path = file === undefined ? (await effective(context)).path : await checkFile(file);
+  const path = file === undefined ? await checkOwn(context) : await checkFile(file);
   await context.out.result(
     { ok: true, file: path },
     () => path === null ? "ok: there is no config.jsonc, the defaults hold" : `ok: ${path}`,
   );
   return EXIT.ok;
+}
+
+async function checkOwn(context: Context): Promise<string | null> {
+  const { checkDirectory } = await import("../directory_check.ts");
+  checkDirectory(targetOf(context.values).directory, Deno.uid());
+  return (await effective(context)).path;
 }
 
 async function checkFile(path: string): Promise<string> {

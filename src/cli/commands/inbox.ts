@@ -5,6 +5,7 @@ import { type Command, CONSUMER_OPTION, FILTER_OPTIONS } from "../command.ts";
 import { EXIT } from "../exit_codes.ts";
 import { eventLine, gapLine } from "../format.ts";
 import type { Output } from "../output.ts";
+import { withKinds } from "../kinds.ts";
 import { withClient } from "../session.ts";
 
 export const command: Command = {
@@ -14,7 +15,7 @@ export const command: Command = {
   details: ["Each line: seq, time, kind, topic, payload. `ack` moves the consumer on."],
   options: [
     CONSUMER_OPTION,
-    { name: "limit", value: "N", help: "at most so many, 1 to 1000 (50)" },
+    { name: "limit", short: "n", value: "N", help: "at most so many, 1 to 1000 (50)" },
     ...FILTER_OPTIONS,
   ],
   examples: ["inbox", "inbox --consumer builder --limit 10 --topic 'build.>'"],
@@ -27,7 +28,7 @@ export const command: Command = {
       topics: values.list("topic"),
     };
     return withClient(context, async (client) => {
-      const page = await client.inbox(wanted);
+      const page = await withKinds(wanted.kinds, () => client.inbox(wanted));
       await out.result(page, () => toText(page, out));
       return EXIT.ok;
     });

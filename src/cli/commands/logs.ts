@@ -22,10 +22,15 @@ export const command: Command = {
     "through rotation and restarts until Ctrl-C. With --json each line is {ts, level, text}.",
   ],
   options: [
-    { name: "lines", value: "N", help: `how many of the last lines, 0 to ${MAX_LINES} (${LINES})` },
-    { name: "follow", help: "go on with what is written from now on" },
+    {
+      name: "lines",
+      short: "n",
+      value: "N",
+      help: `how many of the last lines, 0 to ${MAX_LINES} (${LINES})`,
+    },
+    { name: "follow", short: "f", help: "go on with what is written from now on" },
   ],
-  examples: ["logs", "logs --lines 200", "logs --follow --json | jq 'select(.level == \"error\")'"],
+  examples: ["logs", "logs -n 200 -f", "logs --follow --json | jq 'select(.level == \"error\")'"],
   arguments: [0, 0],
   async run(context) {
     const count = context.values.integer("lines", [0, MAX_LINES]) ?? LINES;

@@ -5,6 +5,7 @@ import { type Command, type Context, KINDS } from "../command.ts";
 import { EXIT, UsageError } from "../exit_codes.ts";
 import { readAllInput } from "../input.ts";
 import { requireJson } from "../json_argument.ts";
+import { withKinds } from "../kinds.ts";
 import { type Defaults, messageFromFields } from "../message.ts";
 import { bytesOf, withProgress } from "../progress.ts";
 import { StreamSender, type StreamSummary } from "../send_stream.ts";
@@ -22,9 +23,10 @@ export const command: Command = {
   summary: "Send a message, or a stream of them; it is on disk when this succeeds.",
   details: [
     "A line of a stream has any of kind, payload, topic, to, ref, dedup_key, ttl_secs; the",
-    "options, and the kind notify, stand in where it lacks them. Lines that are not stored are",
-    "named by number, the others are sent all the same, and the exit code is 1. With --json",
-    "every line is answered by {line, seq, msg_id} or {line, error}, and a summary ends it.",
+    "options, and the kind notify, stand in where it lacks them. Of the lines that are not stored",
+    "the first 10 are named and the rest counted; the others are sent all the same, and the exit",
+    "code is 1. With --json every line is answered by {line, seq, msg_id} or {line, error}, and",
+    "a summary ends it.",
   ],
   options: [
     { name: "topic", value: "TOPIC", help: "what it is about, such as build.done" },
@@ -60,7 +62,7 @@ async function sendOne(context: Context): Promise<number> {
   requireJson(payload, "the payload");
   const params = messageFromFields({ ...fieldsOf(context, kind), payload });
   return await withClient(context, async (client) => {
-    const receipt = await client.call<Receipt>("send", params);
+    const receipt = await withKinds([kind], () => client.call<Receipt>("send", params));
     await context.out.result(receipt, toText);
     return EXIT.ok;
   });
@@ -74,10 +76,11 @@ function toText({ msg_id, seq, duplicate }: Receipt): string {
 async function sendStream(context: Context, file: string | undefined): Promise<number> {
   const { args, out } = context;
   if (args.length > 1) throw new UsageError("the payloads of a stream stand in its lines");
-  const defaults = { ...fieldsOf(context, args[0] ?? "notify"), payload: "null" };
+  const kind = args[0] ?? "notify";
+  const defaults = { ...fieldsOf(context, kind), payload: "null" };
   const input = file === undefined ? Deno.stdin.readable : await openInput(file);
   return await withClient(context, async (client) => {
-    const sender = new StreamSender(client, defaults, out);
+    const sender = new StreamSender(client, { kind, defaults }, out);
     const total = bytesOf(file ?? "/dev/stdin");
     const sent = () => sender.summary.sent;
     const summary = await sender.sendAll(withProgress(input, { out, total, sent }));

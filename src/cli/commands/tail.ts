@@ -9,6 +9,7 @@ import { type Command, type Context, FILTER_OPTIONS } from "../command.ts";
 import { EXIT, UsageError } from "../exit_codes.ts";
 import { eventLine, gapLine, prettyEvent } from "../format.ts";
 import type { Output } from "../output.ts";
+import { withKinds } from "../kinds.ts";
 import { withClient } from "../session.ts";
 
 export const command: Command = {
@@ -22,6 +23,7 @@ export const command: Command = {
   options: [
     { name: "since", value: "SEQ", help: "first what came after this seq; 0 for all there is" },
     ...FILTER_OPTIONS,
+    { name: "follow", short: "f", help: "what it does in any case" },
     { name: "pretty", help: "payloads indented, on lines of their own" },
   ],
   examples: [
@@ -38,7 +40,9 @@ export const command: Command = {
     const since = values.integer("since", [0, Number.MAX_SAFE_INTEGER]);
     const wanted = { kinds: values.list("kind"), topics: values.list("topic") };
     const reading = { ...wanted, consumer: null, since, replay: since !== undefined };
-    return withClient(context, (client) => follow(client.subscribe(reading), context));
+    return withClient(context, (client) => {
+      return withKinds(wanted.kinds, () => follow(client.subscribe(reading), context));
+    });
   },
 };
 

@@ -9,7 +9,10 @@ export const command: Command = {
   name: "version",
   usage: [""],
   summary: "Show the versions of this program and of the running daemon.",
-  details: ["An older daemon goes on serving after an upgrade until it is restarted."],
+  details: [
+    "An older daemon goes on serving after an upgrade until it is restarted. `postern --version`",
+    "and `postern -V` do the same.",
+  ],
   options: [],
   examples: ["version", "version --json"],
   arguments: [0, 0],

@@ -14,8 +14,8 @@ ${lines(table, ({ name, choices }) => choice(name, choices))}
 
 __postern_options() {
   case "$1" in
-${lines(table, ({ name, options }) => choice(name, options.map((option) => `--${option.name}`)))}
-    *) echo "--dir --json --help --version" ;;
+${lines(table, ({ name, options }) => choice(name, options.flatMap(spellings)))}
+    *) echo "--dir --json --help -h --version -V" ;;
   esac
 }
 
@@ -79,8 +79,14 @@ function choice(name: string, words: readonly string[]): string {
   return words.length === 0 ? "" : `    ${name}) echo "${words.join(" ")}" ;;\n`;
 }
 
-function valueOf(command: string, { name, value, kind }: OptionWord): string {
+function spellings({ name, short }: OptionWord): string[] {
+  return short === null ? [`--${name}`] : [`--${name}`, `-${short}`];
+}
+
+function valueOf(command: string, option: OptionWord): string {
+  const { name, value, kind } = option;
   if (value === null || name === "dir") return "";
   const shown = typeof kind !== "string" ? kind.join(" ") : kind === "free" ? "" : `<${kind}>`;
-  return `    "${command} --${name}") echo "${shown}" ;;\n`;
+  const patterns = spellings(option).map((spelling) => `"${command} ${spelling}"`).join(" | ");
+  return `    ${patterns}) echo "${shown}" ;;\n`;
 }

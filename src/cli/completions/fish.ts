@@ -16,13 +16,14 @@ export function fishCompletion(table: readonly CommandWord[]): string {
   return [
     "# fish completion for postern; load it with: postern completions fish | source",
     "complete -c postern -f",
+    "complete -c postern -n __fish_use_subcommand -l version -s V -d 'show the version'",
     ...lines,
     "",
   ].join("\n");
 }
 
-function optionText({ name, help, value, kind }: OptionWord): string {
-  const spelling = `-l ${name}${name === "help" ? " -s h" : ""}`;
+function optionText({ name, short, help, value, kind }: OptionWord): string {
+  const spelling = `-l ${name}${short === null ? "" : ` -s ${short}`}`;
   const about = `-d ${quoted(help)}`;
   if (value === null) return `${spelling} ${about}`;
   if (typeof kind !== "string") return `${spelling} -x -a ${quoted(kind.join(" "))} ${about}`;

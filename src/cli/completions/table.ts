@@ -8,6 +8,8 @@ export type ValueKind = "directory" | "file" | "free" | readonly string[];
 /** One option. */
 export interface OptionWord {
   readonly name: string;
+  /** One letter, where it has one. */
+  readonly short: string | null;
   readonly help: string;
   readonly many: boolean;
   /** What its value is called; `null` for a switch. */
@@ -36,7 +38,8 @@ export function completionTable(commands: readonly Command[]): CommandWord[] {
   return [...words, { ...help, choices: commands.map(({ name }) => name) }];
 }
 
-function optionWord({ name, value, many, choices, help }: Option): OptionWord {
+function optionWord({ name, short, value, many, choices, help }: Option): OptionWord {
   const path = name === "dir" ? "directory" : value === "PATH" ? "file" : "free";
-  return { name, help, many: many === true, value: value ?? null, kind: choices ?? path };
+  const kind = choices ?? path;
+  return { name, short: short ?? null, help, many: many === true, value: value ?? null, kind };
 }

@@ -18,6 +18,7 @@ ${table.map(({ name, summary }) => `    ${quoted(`${name}:${summary}`)}`).join("
     '--dir=[the daemon'\\''s directory]:PATH:_files -/' \\
     '--json[answer for programs]' \\
     '(-h --help)'{-h,--help}'[show the commands]' \\
+    '(-V --version)'{-V,--version}'[show the version]' \\
     '1:command:->command' \\
     '*::argument:->argument'
   case $state in
@@ -44,13 +45,22 @@ function commandCase({ name, options, choices }: CommandWord): string {
   return `        ${name})\n          _arguments${specs.join("")}\n          ;;`;
 }
 
-function optionSpec({ name, help, many, value, kind }: OptionWord): string {
+/** An option with a short form is two, of which one rules out the other unless it may be repeated. */
+function optionSpec(option: OptionWord): string {
+  const { name, short, many } = option;
+  if (short === null) return quoted(`${many ? "*" : ""}--${name}${behindName(option, "=")}`);
+  const either = quoted(many ? "*" : `(-${short} --${name})`);
+  const spellings = option.value === null ? `-${short},--${name}` : `-${short}+,--${name}=`;
+  return `${either}{${spellings}}${quoted(behindName(option, ""))}`;
+}
+
+function behindName({ help, value, kind }: OptionWord, join: string): string {
   const about = `[${help.replaceAll(/[[\]\\:]/g, "\\$&")}]`;
-  if (value === null) return quoted(`--${name}${about}`);
+  if (value === null) return about;
   const action = typeof kind !== "string"
     ? `(${kind.join(" ")})`
     : { directory: "_files -/", file: "_files", free: " " }[kind];
-  return quoted(`${many ? "*" : ""}--${name}=${about}:${value}:${action}`);
+  return `${join}${about}:${value}:${action}`;
 }
 
 function quoted(text: string): string {
