@@ -9,7 +9,8 @@
 
 import { join } from "@std/path";
 import type { DedupEntry, LogEvent } from "../src/core/event.ts";
-import type { CursorState, Unit } from "../src/core/ports.ts";
+import { type CursorState, cursorWrite } from "../src/core/consumers.ts";
+import type { Unit } from "../src/core/ports.ts";
 import { FORMAT, openKvStore } from "../src/store/kv_store.ts";
 
 const EPOCH = "6a1f0c52-5f0b-4d3e-9d0e-2f6f3c1b7a90";
@@ -78,8 +79,7 @@ async function freeze(directory: string): Promise<Content> {
   const events = PAYLOADS.map((payload, i) => eventAt(i + 1, payload));
   const batch = {
     keepEvents: true,
-    cursors: [],
-    removedCursors: [],
+    documents: [],
     droppedBlocks: [],
     merges: [],
   };
@@ -90,7 +90,12 @@ async function freeze(directory: string): Promise<Content> {
     { name: "a name with é and spaces", ackedSeq: 0, deliveredBound: 8, lastSeenMs: START_MS },
   ];
   const units = [unitOf(rest.slice(0, 2)), ...rest.slice(2).map((event) => unitOf([event]))];
-  await store.commit({ ...batch, units, cursors, droppedBlocks: first.blocks });
+  await store.commit({
+    ...batch,
+    units,
+    documents: cursors.map(cursorWrite),
+    droppedBlocks: first.blocks,
+  });
   await store.close();
   const dedup = units.flatMap((unit) => unit.dedup);
   return { format: FORMAT, epoch: EPOCH, head: events.length, events: rest, dedup, cursors };

@@ -8,11 +8,19 @@
 import type { ErrorCode } from "../core/errors.ts";
 import { PosternError, shown } from "../core/errors.ts";
 import type { LogEvent } from "../core/event.ts";
+import type { RecordUpdate } from "../core/record.ts";
 import type { Gap } from "../core/read.ts";
 import { JsonText } from "../core/text.ts";
 import { IPC_VERSION } from "../core/version.ts";
-import type { Codec, CodecSettings, Decoded, DecodedMessage, Delivery } from "./codec.ts";
-import { encodeFields, encodeJson, isObject } from "./json.ts";
+import type {
+  Codec,
+  CodecSettings,
+  Decoded,
+  DecodedMessage,
+  Delivery,
+  RecordDelivery,
+} from "./codec.ts";
+import { encodeFields, encodeJson, encodeRecord, isObject } from "./json.ts";
 
 interface AxonTag {
   readonly command: string;
@@ -80,6 +88,8 @@ export function isAxon(message: unknown): boolean {
 export class AxonCodec implements Codec {
   readonly dialect = "axon";
   readonly singleSubscription = true;
+  readonly isRemote = false;
+  readonly isOver = false;
   readonly #settings: CodecSettings;
   /** `null` before a hello. */
   #version: number | null = null;
@@ -138,6 +148,10 @@ export class AxonCodec implements Codec {
   encodeEvent(event: LogEvent, { replay, gap }: Delivery): string {
     return `{"event":"inbound","replay":${replay},"seq":${event.seq},"buffered_at_ms":` +
       `${event.bufferedAtMs},"envelope":${event.envelope}${gapField(gap)}}`;
+  }
+
+  encodeRecordEvent(update: RecordUpdate, delivery: RecordDelivery): string {
+    return `{"event":"record",${encodeRecord(update, delivery)}}`;
   }
 
   encodeBroadcast(event: LogEvent, gap: Gap | null): string {

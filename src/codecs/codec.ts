@@ -8,6 +8,7 @@
 import type { PosternError } from "../core/errors.ts";
 import type { Gap } from "../core/read.ts";
 import type { LogEvent } from "../core/event.ts";
+import type { RecordUpdate } from "../core/record.ts";
 
 /** What correlates a reply with its request; opaque to everyone but the codec that made it. */
 export type Tag = unknown;
@@ -33,6 +34,13 @@ export interface Delivery {
   readonly gap: Gap | null;
 }
 
+/** How an update of a record is told on a subscription. */
+export interface RecordDelivery {
+  readonly subscriptionId: string;
+  /** Updates dropped since the last one told on the subscription. */
+  readonly dropped: number;
+}
+
 /** Settings of the daemon that decide what a dialect accepts. */
 export interface CodecSettings {
   /** Whether AXON v1 is spoken (`ipc.allow_v1`). */
@@ -46,6 +54,10 @@ export interface Codec {
   readonly dialect: string;
   /** Whether a new subscription takes the place of the one there is. */
   readonly singleSubscription: boolean;
+  /** Whether the dialect is remote access to records, and not a local client's. */
+  readonly isRemote: boolean;
+  /** Whether the conversation is over, as a refused handshake ends some; the reply goes out, nothing follows. */
+  readonly isOver: boolean;
   /** Whether this connection is at present one that hears every event without asking. */
   readonly hearsBroadcast: boolean;
   /** Decodes one message. Does not throw: what is wrong is a refusal. */
@@ -59,6 +71,7 @@ export interface Codec {
   /** Puts the replies of a batch into one line; `null` when there are none. */
   encodeBatch(replies: readonly string[]): string | null;
   encodeEvent(event: LogEvent, delivery: Delivery): string;
+  encodeRecordEvent(update: RecordUpdate, delivery: RecordDelivery): string;
   encodeBroadcast(event: LogEvent, gap: Gap | null): string;
   /** Equal for deliveries that give the same text; `null` when every subscription has its own. */
   sharedEncoding(delivery: { readonly replay: boolean }): string | null;

@@ -4,6 +4,7 @@
  * A new dialect is one codec and one line in the table; the rows apply in order.
  */
 
+import { AimxCodec, isAimx } from "./aimx.ts";
 import { AxonCodec, isAxon } from "./axon.ts";
 import type { Codec, CodecSettings } from "./codec.ts";
 import { isJsonRpc, JsonRpcCodec } from "./json_rpc.ts";
@@ -15,12 +16,13 @@ interface Dialect {
 
 const DIALECTS: readonly Dialect[] = [
   { matches: isAxon, open: (settings) => new AxonCodec(settings) },
+  { matches: isAimx, open: () => new AimxCodec() },
   { matches: isJsonRpc, open: () => new JsonRpcCodec() },
 ];
 
 /** How a first message has to begin, for whoever began otherwise. */
 export const DIALECTS_BEGIN =
-  'a first message must be an object with "cmd" or "method", or an array';
+  'a first message must be an object with "cmd", "hello" (an object) or "method", or an array';
 
 /** The codec for a connection that began with `message`, or `null` when no dialect begins like that. */
 export function chooseDialect(message: unknown, settings: CodecSettings): Codec | null {

@@ -7,7 +7,9 @@
  */
 
 import { PosternError } from "../core/errors.ts";
+import type { RecordUpdate } from "../core/record.ts";
 import { JsonText } from "../core/text.ts";
+import type { RecordDelivery } from "./codec.ts";
 
 declare global {
   interface JSON {
@@ -72,6 +74,15 @@ export function encodeFields(value: object): string {
       : `,${JSON.stringify(name)}:${encoded}`;
   }
   return text;
+}
+
+/** The fields of a record's update, which are the same in every dialect. */
+export function encodeRecord(
+  { name, sequence, value, timestamp }: RecordUpdate,
+  { subscriptionId, dropped }: RecordDelivery,
+): string {
+  return `"subscription_id":"${subscriptionId}","name":"${name}","sequence":${sequence},"data":` +
+    `${value},"timestamp":"${timestamp}"${dropped === 0 ? "" : `,"dropped":${dropped}`}`;
 }
 
 /** Whether a value is a JSON object; arrays and null are none. */

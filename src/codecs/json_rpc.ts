@@ -9,8 +9,9 @@
 import type { ErrorCode } from "../core/errors.ts";
 import { PosternError, shown } from "../core/errors.ts";
 import type { LogEvent } from "../core/event.ts";
-import type { Codec, Decoded, DecodedMessage, Delivery } from "./codec.ts";
-import { encodeJson, isObject } from "./json.ts";
+import type { RecordUpdate } from "../core/record.ts";
+import type { Codec, Decoded, DecodedMessage, Delivery, RecordDelivery } from "./codec.ts";
+import { encodeJson, encodeRecord, isObject } from "./json.ts";
 
 interface JsonRpcTag {
   /** JSON text of the id; `undefined` for a notification, which gets no reply. */
@@ -50,6 +51,9 @@ const ERRORS: Readonly<Record<ErrorCode, number>> = {
   internal: -32603,
 };
 
+/** What opens a subscription. */
+const OPENING: ReadonlySet<string> = new Set(["event.subscribe", "record.subscribe"]);
+
 /** In the AI Assist form -32001 means that there is no connection. */
 const AI_ASSIST_NOT_ORIGINATOR = -32000;
 
@@ -62,6 +66,8 @@ export function isJsonRpc(message: unknown): boolean {
 export class JsonRpcCodec implements Codec {
   readonly dialect = "json-rpc";
   readonly singleSubscription = false;
+  readonly isRemote = false;
+  readonly isOver = false;
   readonly hearsBroadcast = false;
   #standard = true;
   /** Subscriptions whose events come as `{channel, data}`; at most as many as a connection may have. */
@@ -87,7 +93,7 @@ export class JsonRpcCodec implements Codec {
   }
 
   encodeResult({ id, standard, method }: JsonRpcTag, result: unknown): string | null {
-    if (method === "event.subscribe" && !standard) {
+    if (OPENING.has(method) && !standard) {
       this.#asChannels.add((result as { subscription_id: string }).subscription_id);
     }
     if (id === undefined) return null;
@@ -116,6 +122,13 @@ export class JsonRpcCodec implements Codec {
       return `{"jsonrpc":"2.0","method":"event","params":{${fields}}}`;
     }
     return `{"channel":"${event.topic ?? `event.${event.kind}`}","data":{${fields}}}`;
+  }
+
+  encodeRecordEvent(update: RecordUpdate, delivery: RecordDelivery): string {
+    const fields = `{${encodeRecord(update, delivery)}}`;
+    return this.#asChannels.has(delivery.subscriptionId)
+      ? `{"channel":"record.${update.name}","data":${fields}}`
+      : `{"jsonrpc":"2.0","method":"record.event","params":${fields}}`;
   }
 
   /** Nobody hears events here without having asked for them. */

@@ -10,13 +10,41 @@
 
 import { PosternError } from "./errors.ts";
 import type { EventLog } from "./log.ts";
-import type { Clock, CursorState } from "./ports.ts";
+import type { Clock, Document, DocumentWrite } from "./ports.ts";
 import { Ticket } from "./ticket.ts";
 
 /** How many consumers one daemon keeps. One more is refused with `too_many`. */
 export const MAX_CONSUMERS = 10_000;
 /** How far ahead of the delivered events the bound on disk is set. */
 const BOUND_STRIDE = 16_384;
+
+/** A consumer's state as it is kept across restarts. */
+export interface CursorState {
+  readonly name: string;
+  readonly ackedSeq: number;
+  /** No event beyond this was ever pushed to the consumer; always at or ahead of what was. */
+  readonly deliveredBound: number;
+  readonly lastSeenMs: number;
+}
+
+/** How a cursor is stored. Persisted: a new field needs a default for the documents that lack it. */
+export function cursorWrite(cursor: CursorState): DocumentWrite {
+  const { name, ackedSeq, deliveredBound, lastSeenMs } = cursor;
+  const fields = { acked_seq: ackedSeq, delivered_bound: deliveredBound, last_seen_ms: lastSeenMs };
+  return { key: ["cursor", name], content: { fields } };
+}
+
+/** The cursors among some documents. */
+export function cursorsIn(documents: readonly Document[]): CursorState[] {
+  return documents.flatMap(({ key: [collection, name], fields }) =>
+    collection !== "cursor" ? [] : [{
+      name,
+      ackedSeq: fields.acked_seq as number,
+      deliveredBound: fields.delivered_bound as number,
+      lastSeenMs: fields.last_seen_ms as number,
+    }]
+  );
+}
 
 /** One consumer's place in the log. */
 export class Consumer {
@@ -115,12 +143,13 @@ export class Consumer {
   #put(ackedSeq: number): Ticket<void> {
     if (this.#removed) return Ticket.of<void>(undefined);
     const place = this.#pendingAck = Math.max(ackedSeq, this.#pendingAck);
-    const stored = this.#log.putCursor(this.name, {
+    const state = {
       name: this.name,
       ackedSeq: place,
       deliveredBound: this.#bound,
       lastSeenMs: this.#lastSeenMs,
-    });
+    };
+    const stored = this.#log.put(cursorWrite(state));
     stored.whenSettled((outcome) => {
       // A refused ack must not reach the disk with what is stored next.
       if (!outcome.ok && this.#pendingAck === place) this.#pendingAck = this.#ackedSeq;
@@ -135,10 +164,11 @@ export class Consumers {
   readonly #clock: Clock;
   readonly #byName = new Map<string, Consumer>();
 
-  constructor(log: EventLog, options: { clock: Clock; states: readonly CursorState[] }) {
+  /** @param options The documents of the store among which the cursors are. */
+  constructor(log: EventLog, options: { clock: Clock; documents: readonly Document[] }) {
     this.#log = log;
     this.#clock = options.clock;
-    for (const state of options.states) {
+    for (const state of cursorsIn(options.documents)) {
       this.#byName.set(state.name, new Consumer(state, { log, clock: this.#clock }));
     }
   }
@@ -201,7 +231,7 @@ export class Consumers {
     }
     this.#byName.delete(name);
     consumer.removed = true;
-    const removal = this.#log.putCursor(name, null);
+    const removal = this.#log.put({ key: ["cursor", name], content: null });
     removal.whenSettled((outcome) => {
       if (outcome.ok || this.#byName.has(name)) return;
       this.#byName.set(name, consumer);

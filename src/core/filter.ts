@@ -21,8 +21,8 @@ export class Filter {
   /** Equal for filters that let the same events through by the same rules. */
   readonly key: string;
   readonly #kinds: ReadonlySet<Kind> | null;
-  readonly #topics: readonly (readonly string[])[] | null;
-  readonly #channels: readonly (readonly string[])[] | null;
+  readonly #topics: NamePatterns | null;
+  readonly #channels: NamePatterns | null;
 
   /** @param wanted What to let through; what is left out lets everything through, an empty list nothing. */
   constructor(wanted: Wanted = {}) {
@@ -47,17 +47,26 @@ export class Filter {
   }
 }
 
-function patternsOf(
-  patterns: readonly string[] | undefined,
-): readonly (readonly string[])[] | null {
-  return patterns ? patterns.map((pattern) => pattern.split(".")) : null;
+/** Patterns of dotted names, of which one must match. */
+export class NamePatterns {
+  readonly #patterns: readonly (readonly string[])[];
+
+  constructor(patterns: readonly string[]) {
+    this.#patterns = patterns.map((pattern) => pattern.split("."));
+  }
+
+  matches(name: string): boolean {
+    const segments = name.split(".");
+    return this.#patterns.some((pattern) => matchesPattern(pattern, segments));
+  }
 }
 
-function matchesAny(patterns: readonly (readonly string[])[] | null, name: string | null): boolean {
-  if (patterns === null) return true;
-  if (name === null) return false;
-  const segments = name.split(".");
-  return patterns.some((pattern) => matchesPattern(pattern, segments));
+function patternsOf(patterns: readonly string[] | undefined): NamePatterns | null {
+  return patterns ? new NamePatterns(patterns) : null;
+}
+
+function matchesAny(patterns: NamePatterns | null, name: string | null): boolean {
+  return patterns === null || (name !== null && patterns.matches(name));
 }
 
 /** A filter that lets every event through. */

@@ -5,12 +5,22 @@
  * commit at a time; seqs are given in the order of the appends, at the moment a commit is put together,
  * and only a stored event keeps its seq; a ticket is settled after its commit and never before.
  *
- * Bounds: a commit takes at most `COMMIT_CHARS` of envelopes and `COMMIT_CURSORS` cursors; the backlog is
- * the callers' to bound, by `backlogChars`.
+ * Bounds: a commit takes at most `COMMIT_CHARS` of envelopes, `COMMIT_DOCUMENTS` documents and
+ * `COMMIT_TEXT_BYTES` of their text, one always; the backlog is the callers' to bound, by `backlogChars`.
  */
 
 import type { DedupEntry, LogEvent, NewEvent } from "./event.ts";
-import type { Clock, CommitBatch, CommitOutcome, CursorState, LogStore, Unit } from "./ports.ts";
+import type {
+  Clock,
+  CommitBatch,
+  CommitOutcome,
+  DocumentContent,
+  DocumentKey,
+  DocumentWrite,
+  LogStore,
+  Unit,
+} from "./ports.ts";
+import { utf8Length } from "./text.ts";
 import { Ticket } from "./ticket.ts";
 
 /** What an appended event became. */
@@ -21,15 +31,17 @@ export interface Appended {
   readonly duplicate?: true;
 }
 
-/** What a commit carries besides events and cursors; asked for as each commit is put together. */
+/** What a commit carries besides events and documents; asked for as each commit is put together. */
 export type Housekeeping = Pick<CommitBatch, "droppedBlocks" | "merges">;
 
 /** Envelope characters that one commit takes: ten blocks of 60 KiB, less what the store adds a line. */
 const COMMIT_CHARS = 512 * 1024;
 /** What a stored line has beyond its envelope, in characters. */
 const LINE_OVERHEAD = 48;
-/** Up to 16 cursors are nearly free in a commit, 100 cost more than half of it, measured. */
-const COMMIT_CURSORS = 64;
+/** Up to 16 small documents are nearly free in a commit, 100 cost more than half of it, measured. */
+const COMMIT_DOCUMENTS = 64;
+/** What an atomic operation has room for beside its blocks. */
+const COMMIT_TEXT_BYTES = 112 * 1024;
 
 const NO_DEDUP: DedupEntry[] = [];
 
@@ -39,9 +51,12 @@ interface PendingUnit {
   readonly ticket: Ticket<readonly Appended[]>;
 }
 
-interface PendingCursor {
-  /** `null` removes the consumer. */
-  state: CursorState | null;
+interface PendingDocument {
+  readonly key: DocumentKey;
+  content: DocumentContent | null;
+  bytes: number;
+  /** Of all the changes that became one. */
+  heldBytes: number;
   readonly tickets: Ticket<void>[];
 }
 
@@ -54,7 +69,7 @@ interface Hooks {
   settled(): void;
 }
 
-/** Collects appends and cursor moves, and commits them in groups. */
+/** Collects appends and changes of documents, and commits them in groups. */
 export class GroupCommit {
   readonly #store: LogStore;
   readonly #clock: Clock;
@@ -64,7 +79,7 @@ export class GroupCommit {
   #head: number;
   #lastMs: number;
   #units: PendingUnit[] = [];
-  #cursors = new Map<string, PendingCursor>();
+  readonly #documents = new Map<string, PendingDocument>();
   #backlogChars = 0;
   #backlogWaiters: { chars: number; resolve: () => void }[] = [];
   #active = false;
@@ -84,7 +99,7 @@ export class GroupCommit {
     this.#lastMs = store.state.blocks.at(-1)?.lastMs ?? 0;
   }
 
-  /** Characters of the events that wait for a commit. */
+  /** Characters of what waits for a commit. */
   get backlogChars(): number {
     return this.#backlogChars;
   }
@@ -106,15 +121,22 @@ export class GroupCommit {
     return ticket;
   }
 
-  /** Stores a consumer's state, or removes it; several moves of one consumer become one write. */
-  putCursor(name: string, state: CursorState | null): Ticket<void> {
+  /** Stores or removes a document; several changes of one become one write. */
+  put({ key, content }: DocumentWrite): Ticket<void> {
     const ticket = new Ticket<void>();
-    const pending = this.#cursors.get(name);
-    if (pending === undefined) this.#cursors.set(name, { state, tickets: [ticket] });
-    else {
-      pending.state = state;
+    const bytes = content?.text === undefined ? 0 : utf8Length(content.text);
+    const name = key.join("\0");
+    const pending = this.#documents.get(name);
+    if (pending === undefined) {
+      const tickets = [ticket];
+      this.#documents.set(name, { key, content, bytes, heldBytes: bytes, tickets });
+    } else {
+      pending.content = content;
+      pending.bytes = bytes;
+      pending.heldBytes += bytes;
       pending.tickets.push(ticket);
     }
+    this.#backlogChars += bytes;
     this.start();
     return ticket;
   }
@@ -135,7 +157,7 @@ export class GroupCommit {
     for (;;) {
       // Whoever appends in this turn of the event loop shares the commit; waiting longer does not pay.
       await null;
-      const idle = this.#units.length === 0 && this.#cursors.size === 0;
+      const idle = this.#units.length === 0 && this.#documents.size === 0;
       const housekeeping = this.#hooks.housekeeping(idle);
       if (idle && housekeeping === null) {
         this.#active = false;
@@ -147,19 +169,19 @@ export class GroupCommit {
 
   async #commit(housekeeping: Housekeeping): Promise<void> {
     const pendingUnits = this.#takeUnits();
-    const pendingCursors = this.#takeCursors();
+    const pendingDocuments = this.#takeDocuments();
     const batch: CommitBatch = {
       units: this.#sequence(pendingUnits),
       keepEvents: this.#keepEvents,
-      cursors: pendingCursors.flatMap(([, { state }]) => state === null ? [] : [state]),
-      removedCursors: pendingCursors.flatMap(([name, { state }]) => state === null ? [name] : []),
+      documents: pendingDocuments,
       ...housekeeping,
     };
     const outcome = await this.#store.commit(batch);
     this.#head = batch.units[outcome.storedUnits - 1]?.events.at(-1)?.seq ?? this.#head;
     this.#hooks.committed(batch, outcome);
     this.#settle(pendingUnits, batch, outcome);
-    for (const [, { tickets }] of pendingCursors) {
+    for (const { tickets, heldBytes } of pendingDocuments) {
+      this.#backlogChars -= heldBytes;
       for (const ticket of tickets) {
         if (outcome.restStored) ticket.succeed();
         else ticket.fail(outcome.failure);
@@ -189,9 +211,16 @@ export class GroupCommit {
     return taken;
   }
 
-  #takeCursors(): [string, PendingCursor][] {
-    const taken = [...this.#cursors.entries()].slice(0, COMMIT_CURSORS);
-    for (const [name] of taken) this.#cursors.delete(name);
+  #takeDocuments(): PendingDocument[] {
+    const taken: PendingDocument[] = [];
+    let bytes = 0;
+    for (const [name, pending] of this.#documents) {
+      bytes += pending.bytes;
+      if (taken.length > 0 && bytes > COMMIT_TEXT_BYTES) break;
+      taken.push(pending);
+      this.#documents.delete(name);
+      if (taken.length === COMMIT_DOCUMENTS) break;
+    }
     return taken;
   }
 

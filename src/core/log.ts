@@ -13,7 +13,14 @@ import { DedupKeys } from "./dedup.ts";
 import type { Block, BlockInfo, LogEvent, NewEvent } from "./event.ts";
 import type { Filter } from "./filter.ts";
 import { type Appended, GroupCommit, type Housekeeping } from "./group_commit.ts";
-import type { Clock, CommitBatch, CommitOutcome, CursorState, LogStore } from "./ports.ts";
+import type {
+  Clock,
+  CommitBatch,
+  CommitOutcome,
+  Documents,
+  DocumentWrite,
+  LogStore,
+} from "./ports.ts";
 import { allSettled, Ticket } from "./ticket.ts";
 
 /** How much the log keeps. The oldest events go first, whichever limit is reached. */
@@ -50,7 +57,7 @@ const UNMERGED_BLOCKS = 1024;
 const READ_AHEAD = 16;
 
 /** One durable log. */
-export class EventLog {
+export class EventLog implements Documents {
   readonly #store: LogStore;
   readonly #clock: Clock;
   readonly #retention: Retention;
@@ -106,7 +113,7 @@ export class EventLog {
     return this.#appendedCount;
   }
 
-  /** Characters of events that wait for their commit; whoever feeds the log bounds it. */
+  /** Characters of what waits for its commit; whoever feeds the log bounds it. */
   get backlogChars(): number {
     return this.#commits.backlogChars;
   }
@@ -144,9 +151,9 @@ export class EventLog {
     return this.#commits.append(events);
   }
 
-  /** Stores a consumer's state with the next commit; `null` removes it. */
-  putCursor(name: string, state: CursorState | null): Ticket<void> {
-    return this.#commits.putCursor(name, state);
+  /** Stores or removes a document with the next commit. */
+  put(write: DocumentWrite): Ticket<void> {
+    return this.#commits.put(write);
   }
 
   /**

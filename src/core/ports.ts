@@ -5,6 +5,7 @@
  */
 
 import type { Block, BlockInfo, DedupEntry, LogEvent } from "./event.ts";
+import type { Ticket } from "./ticket.ts";
 
 /** The time. Epoch milliseconds; it may step back, and whoever needs order says so. */
 export interface Clock {
@@ -19,13 +20,39 @@ export interface Log {
   error(message: string, fields?: Record<string, unknown>): void;
 }
 
-/** A consumer's state as it is kept across restarts. */
-export interface CursorState {
-  readonly name: string;
-  readonly ackedSeq: number;
-  /** No event beyond this was ever pushed to the consumer; always at or ahead of what was. */
-  readonly deliveredBound: number;
-  readonly lastSeenMs: number;
+/** What documents are about. A store keeps any of them alike; a new one costs a name here. */
+export const COLLECTIONS = ["cursor", "record", "value"] as const;
+
+export type Collection = typeof COLLECTIONS[number];
+
+/** Where a document stands: its collection, whose it is, and a slot where one has several. */
+export type DocumentKey =
+  | readonly [collection: Collection, name: string]
+  | readonly [collection: Collection, name: string, slot: number];
+
+/** What a document says. */
+export interface DocumentContent {
+  /** Small things, a kilobyte or two together. */
+  readonly fields: Readonly<Record<string, string | number | boolean | null>>;
+  /** Text of any length, kept to the letter. */
+  readonly text?: string;
+}
+
+/** Something small that is kept under a key of its own and overwritten as it changes. */
+export interface Document extends DocumentContent {
+  readonly key: DocumentKey;
+}
+
+/** A change of a document; `null` removes it. */
+export interface DocumentWrite {
+  readonly key: DocumentKey;
+  readonly content: DocumentContent | null;
+}
+
+/** Takes changes of documents, to be stored with the next commit. */
+export interface Documents {
+  /** The ticket is settled when the change, or a later one of the same document, is on disk. */
+  put(write: DocumentWrite): Ticket<void>;
 }
 
 /** Events that are stored together or not at all, with what they are remembered by. */
@@ -40,8 +67,7 @@ export interface CommitBatch {
   readonly units: readonly Unit[];
   /** When false the events are numbered and shown to live subscribers, but not stored. */
   readonly keepEvents: boolean;
-  readonly cursors: readonly CursorState[];
-  readonly removedCursors: readonly string[];
+  readonly documents: readonly DocumentWrite[];
   /** Blocks that retention has dropped. */
   readonly droppedBlocks: readonly BlockInfo[];
   /** Runs of small neighbouring blocks, each to be rewritten as one. */
@@ -54,7 +80,7 @@ export interface CommitOutcome {
   readonly storedUnits: number;
   /** The blocks that hold them. */
   readonly blocks: readonly Block[];
-  /** Whether the cursors, the removals, the drops and the merges are stored. */
+  /** Whether the documents, the drops and the merges are stored. */
   readonly restStored: boolean;
   /** What each merge made, in the order of `merges`; empty unless `restStored`. */
   readonly merged: readonly Block[];
@@ -69,13 +95,13 @@ export interface StoreState {
   /** The highest seq ever assigned, 0 for an empty log. */
   readonly head: number;
   readonly blocks: readonly BlockInfo[];
-  readonly cursors: readonly CursorState[];
+  readonly documents: readonly Document[];
   /** Every remembered dedup key, oldest first. */
   readonly dedup: readonly DedupEntry[];
 }
 
 /**
- * Durable storage of one log, its consumers and its dedup keys.
+ * Durable storage of one log, its dedup keys, and the documents beside it.
  *
  * One writer, one commit at a time. A commit is on disk when its promise resolves, and readers see it
  * from then on.

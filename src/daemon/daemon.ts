@@ -11,8 +11,10 @@ import { Consumers } from "../core/consumers.ts";
 import { EventLog } from "../core/log.ts";
 import type { Log, LogStore } from "../core/ports.ts";
 import { Tokens } from "../core/principal.ts";
+import { RecordPolicy } from "../core/record_policy.ts";
+import { Records } from "../core/records.ts";
 import { VERSION } from "../core/version.ts";
-import type { Identity, Services } from "../operations/operation.ts";
+import type { Identity, Limits, Services } from "../operations/operation.ts";
 import type { ServerLimits } from "../server/context.ts";
 import { findOperation } from "../operations/registry.ts";
 import { Server } from "../server/server.ts";
@@ -22,6 +24,7 @@ import { changedKeys, keysWithoutEffect } from "./config_changes.ts";
 import { removeDiscovery, writeDiscovery } from "./discovery.ts";
 import { openHeadHint } from "./head_hint.ts";
 import { loadOrCreateIdentity } from "./identity.ts";
+import { keepMetricsRecord } from "./metrics_record.ts";
 import { NO_PEERS } from "./no_peers.ts";
 import { prepareStoreFiles } from "./store_files.ts";
 import { loadOrCreateToken } from "./token.ts";
@@ -115,6 +118,7 @@ export class Daemon implements AsyncDisposable {
   readonly #server: Server;
   readonly #tokens: Tokens;
   readonly #tidyTimer: ReturnType<typeof setInterval>;
+  #endMetrics: () => void = () => {};
   #config: Config;
   #token: string;
   #closing: Promise<void> | null = null;
@@ -151,6 +155,7 @@ export class Daemon implements AsyncDisposable {
 
   /** Listens, and tells clients where. */
   async listen(): Promise<void> {
+    this.#endMetrics = await keepMetricsRecord(this.#services);
     const listener = Deno.listen({ transport: "unix", path: this.socketPath });
     this.#server.serve(listener);
     // Under the launcher's umask it is 0600 from the beginning; elsewhere the directory keeps others out.
@@ -183,7 +188,8 @@ export class Daemon implements AsyncDisposable {
     const fixed = changedKeys(this.#config, config).filter((key) =>
       !RELOADABLE.has(key.split(".")[0]!)
     );
-    this.#config = { ...this.#config, limits: config.limits };
+    this.#config = { ...this.#config, limits: config.limits, records: config.records };
+    this.#services.recordPolicy.replace(config.records);
     this.#server.setLimits(limitsOf(this.#config));
     return fixed;
   }
@@ -210,8 +216,10 @@ export class Daemon implements AsyncDisposable {
 
   async #close(reason: string): Promise<void> {
     clearInterval(this.#tidyTimer);
+    this.#endMetrics();
     await this.#server.close(this.#config.daemon.shutdown_grace_ms);
     await this.#services.consumers.settle();
+    await this.#services.records.settle();
     await this.#services.log.drain();
     await this.#parts.store.close();
     removeDiscovery(this.#options.directory);
@@ -234,17 +242,33 @@ export class Daemon implements AsyncDisposable {
       identity,
       clock,
       log,
-      consumers: new Consumers(log, { clock, states: store.state.cursors }),
+      consumers: new Consumers(log, { clock, documents: store.state.documents }),
+      records: new Records(log, { clock, documents: store.state.documents }),
+      recordPolicy: new RecordPolicy(config.records),
       peers: NO_PEERS,
       tokens: this.#tokens,
-      counters: { messagesSent: 0 },
+      counters: { messagesSent: 0, requests: 0, bytes: 0, dropped: 0, subscriptions: 0 },
       features: ["buffer", "subscribe", "auth"],
-      limits: { requireToken: config.require_token },
+      limits: this.#limits(),
       newId: () => crypto.randomUUID(),
       connectionCount: () => this.#server.connectionCount,
       shutdown: (reason) => {
         if (this.#options.onShutdown !== undefined) this.#options.onShutdown(reason);
         else queueMicrotask(() => this.close(reason));
+      },
+    };
+  }
+
+  /** As they are when asked for: a reload changes them. */
+  #limits(): Limits {
+    const config = () => this.#config;
+    return {
+      requireToken: config().require_token,
+      get recordQueueSize() {
+        return config().records.queue_size;
+      },
+      get maxSubscriptions() {
+        return config().limits.max_subscriptions;
       },
     };
   }

@@ -2,28 +2,86 @@
 
 import { z } from "zod";
 import { PosternError } from "../core/errors.ts";
-import { SCOPES } from "../core/principal.ts";
-import { defineOperation } from "./operation.ts";
+import { type Principal, SCOPES } from "../core/principal.ts";
+import { type Context, defineOperation } from "./operation.ts";
 import { boundedText } from "./params.ts";
+import { isOwnRecord } from "../core/records.ts";
+
+const token = boundedText("token", 1024).describe(
+  "the content of the token file, or a named token",
+);
 
 export const AUTH_LOGIN = defineOperation({
   name: "auth.login",
   summary: "Authenticate this connection with a token.",
   scope: null,
   handshake: true,
-  params: z.object({
-    token: boundedText("token", 1024).describe("the content of the token file, or a named token"),
-  }),
+  params: z.object({ token }),
   result: z.object({
     scopes: z.array(z.enum(SCOPES)).describe("what the token may do"),
   }),
-  async handle({ token }, { services, caller }) {
-    const principal = services.tokens.authenticate(token);
-    if (principal === null) {
-      await caller.loginFailed();
-      throw new PosternError("auth_failed", "auth.login: the token is not valid");
-    }
-    caller.login(principal);
-    return { scopes: [...principal.scopes] };
+  async handle({ token }, context) {
+    const { scopes } = await login("auth.login", token, context);
+    return { scopes: [...scopes] };
   },
 });
+
+export const AUTH_ACCESS = defineOperation({
+  name: "auth.access",
+  summary:
+    "Say what this connection may do with records, after authenticating it if a token is given.",
+  scope: null,
+  handshake: true,
+  params: z.object({ token: token.optional() }),
+  result: z.object({
+    authenticated: z.boolean(),
+    permissions: z.array(z.enum(["read", "subscribe", "write"])),
+    writable_records: z.array(z.string()).describe("names that this connection may set"),
+    max_subscriptions: z.number().int(),
+  }),
+  async handle({ token }, context) {
+    const { services, caller } = context;
+    if (token !== undefined) await login("auth.access", token, context);
+    const { requireToken, maxSubscriptions } = services.limits;
+    const { principal } = caller;
+    if (principal === null && requireToken) {
+      throw new PosternError("auth_required", "auth.access: this daemon requires a token");
+    }
+    const mayRead = principal === null || principal.scopes.has("read");
+    const writable = writableRecords(context);
+    return {
+      authenticated: principal !== null,
+      permissions: [
+        ...(mayRead ? ["read", "subscribe"] as const : []),
+        ...(writable.length > 0 ? ["write"] as const : []),
+      ],
+      writable_records: writable,
+      max_subscriptions: maxSubscriptions,
+    };
+  },
+});
+
+async function login(
+  operation: string,
+  token: string,
+  { services, caller }: Context,
+): Promise<Principal> {
+  const principal = services.tokens.authenticate(token);
+  if (principal === null) {
+    await caller.loginFailed();
+    throw new PosternError("auth_failed", `${operation}: the token is not valid`);
+  }
+  caller.login(principal);
+  return principal;
+}
+
+/** Names of the records that the caller may set; none that are the daemon's own. */
+function writableRecords({ services, caller }: Context): string[] {
+  const { records, recordPolicy } = services;
+  if (!caller.principal?.scopes.has("write")) return [];
+  if (caller.isRemote && !recordPolicy.allowsWrites) return [];
+  return records.list()
+    .filter((record) => !isOwnRecord(record.definition.name))
+    .filter((record) => !caller.isRemote || recordPolicy.isOptedIn(record.definition.name, record))
+    .map(({ definition }) => definition.name);
+}

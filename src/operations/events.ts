@@ -22,6 +22,8 @@ import {
   topicPatterns,
 } from "./params.ts";
 
+/** Channels that begin like this are those of records. */
+const RECORD_CHANNEL = "record.";
 /** A batch is at most this large, as it is stored. */
 const MAX_BATCH_BYTES = 512 * 1024;
 /** What a stored line has beyond its envelope, in bytes. */
@@ -272,7 +274,9 @@ export const EVENT_SUBSCRIBE = defineOperation({
       .describe("whose cursor; this connection's if absent, null for a reader without one"),
     ...filterFields,
     channels: topicPatterns.optional()
-      .describe("patterns of the channel: an event's topic, or event.<kind> where it has none"),
+      .describe(
+        "patterns of the channel: an event's topic, event.<kind> where it has none, record.<name> for a record",
+      ),
     replay: z.boolean().default(true).describe("whether to begin with what is there already"),
     since: seq.optional().describe(
       "replay from behind this seq instead of the consumer's acked_seq",
@@ -291,9 +295,12 @@ export const EVENT_SUBSCRIBE = defineOperation({
     const filter = filterOf({ kinds, topics, channels });
     const after = replay ? since ?? consumer?.ackedSeq ?? 0 : replayTo;
     const replayed = await log.count(after + 1, replayTo, filter);
+    const records = (channels ?? []).filter((channel) => channel.startsWith(RECORD_CHANNEL))
+      .map((channel) => channel.slice(RECORD_CHANNEL.length));
     const subscription_id = caller.subscribe({
       consumer: consumer?.name ?? null,
       filter,
+      records,
       from: after + 1,
       replayTo,
     });

@@ -10,6 +10,9 @@ import type { Filter } from "../core/filter.ts";
 import type { EventLog } from "../core/log.ts";
 import type { Clock, Peers } from "../core/ports.ts";
 import type { Principal, Scope, Tokens } from "../core/principal.ts";
+import type { Producer } from "../core/record.ts";
+import type { RecordPolicy } from "../core/record_policy.ts";
+import type { Records } from "../core/records.ts";
 import type { Ticket } from "../core/ticket.ts";
 
 /** What an operation may use of the daemon. */
@@ -18,16 +21,26 @@ export interface Services {
   readonly clock: Clock;
   readonly log: EventLog;
   readonly consumers: Consumers;
+  readonly records: Records;
+  readonly recordPolicy: RecordPolicy;
   readonly peers: Peers;
   readonly tokens: Tokens;
   readonly counters: Counters;
   /** Extra features of this build, as AXON's `hello` lists them. */
   readonly features: readonly string[];
-  readonly limits: { readonly requireToken: boolean };
+  readonly limits: Limits;
   newId(): string;
   connectionCount(): number;
   /** Begins a graceful stop; returns at once. */
   shutdown(reason: string): void;
+}
+
+/** Bounds that operations keep. */
+export interface Limits {
+  readonly requireToken: boolean;
+  /** Updates that wait for a watcher that does not read, where it names no other number. */
+  readonly recordQueueSize: number;
+  readonly maxSubscriptions: number;
 }
 
 /** What names this daemon. */
@@ -40,9 +53,16 @@ export interface Identity {
   readonly startedAtMs: number;
 }
 
-/** Counts since the start of the process. */
+/** Counts since the start of the process, and what is open now. */
 export interface Counters {
   messagesSent: number;
+  requests: number;
+  /** Received and sent on sockets. */
+  bytes: number;
+  /** Record updates that readers did not get because they did not read. */
+  dropped: number;
+  /** Open now. */
+  subscriptions: number;
 }
 
 /** A subscription as an operation asks a connection for it. */
@@ -50,14 +70,30 @@ export interface LogSubscriptionRequest {
   /** Whose deliveries they are; `null` for a reader without a cursor. */
   readonly consumer: string | null;
   readonly filter: Filter;
+  /** Records whose updates belong to the subscription as well; names or patterns. */
+  readonly records?: readonly string[];
   /** The first seq to deliver. */
   readonly from: number;
   /** Events up to here are told as replay. */
   readonly replayTo: number;
 }
 
+/** A watch of records as an operation asks a connection for it. */
+export interface RecordWatchRequest {
+  /** A name, or a pattern of names. */
+  readonly pattern: string;
+  /** Updates that may wait; the oldest is dropped for one more. */
+  readonly queueSize: number;
+  /** Whether to begin with what the records hold. */
+  readonly sendInitial: boolean;
+}
+
 /** Whoever calls: one connection, with what it has said of itself. */
 export interface Caller {
+  /** Whether it is remote access to records, for which the policy and a record's opt-in must allow a change too. */
+  readonly isRemote: boolean;
+  /** Counts as producer of what it sets. */
+  readonly producer: Producer;
   readonly principal: Principal | null;
   /** The consumer named in `hello`, else `default`. */
   readonly consumer: string;
@@ -73,7 +109,13 @@ export interface Caller {
    * @throws PosternError `too_many`, `invalid_request` where there is nothing to stream on.
    */
   subscribe(request: LogSubscriptionRequest): string;
-  /** Ends one; `false` when there is none of that id. */
+  /**
+   * Opens a stream of record updates that begins after the reply.
+   *
+   * @throws PosternError as `subscribe`.
+   */
+  watchRecords(request: RecordWatchRequest): string;
+  /** Ends a stream of either sort; `false` when there is none of that id. */
   unsubscribe(subscriptionId: string): boolean;
 }
 
@@ -85,10 +127,13 @@ export interface Context {
 /** The outcome of a handler: at once, or later. */
 export type Handled<R> = R | Promise<R> | Ticket<R>;
 
-/** One thing that can be asked for. */
-export interface Operation<P = unknown, R = unknown> {
+/**
+ * One thing that can be asked for: handled with `P`, answered with `R`, asked for with `I`, which is `P`
+ * before its defaults are filled in.
+ */
+export interface Operation<P = unknown, R = unknown, N extends string = string, I = unknown> {
   /** `noun.verb`, the same in every dialect. */
-  readonly name: string;
+  readonly name: N;
   readonly summary: string;
   /** What the caller's token must allow; `null` for what needs none. */
   readonly scope: Scope | null;
@@ -99,13 +144,17 @@ export interface Operation<P = unknown, R = unknown> {
    * as it begins: appends.
    */
   readonly pipelined?: true;
-  readonly params: z.ZodType<P>;
+  /** Changes the record that its parameters name: for remote access the policy and its opt-in must allow that too. */
+  readonly changesRecord?: true;
+  readonly params: z.ZodType<P, I>;
   readonly result: z.ZodType<R>;
   /** @throws PosternError with the codes that the operation's page names. */
   handle(params: P, context: Context): Handled<R>;
 }
 
-/** Types a definition by its schemas. */
-export function defineOperation<P, R>(operation: Operation<P, R>): Operation<P, R> {
+/** Types a definition by its name and its schemas. */
+export function defineOperation<P, R, N extends string, I>(
+  operation: Operation<P, R, N, I>,
+): Operation<P, R, N, I> {
   return operation;
 }

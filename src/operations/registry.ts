@@ -6,7 +6,7 @@
  */
 
 import { PosternError, shown } from "../core/errors.ts";
-import { AUTH_LOGIN } from "./auth.ts";
+import { AUTH_ACCESS, AUTH_LOGIN } from "./auth.ts";
 import { CONSUMER_LIST, CONSUMER_REMOVE } from "./consumers.ts";
 import {
   EVENT_ACK,
@@ -20,6 +20,17 @@ import type { Context, Handled, Operation } from "./operation.ts";
 import { PEER_LIST } from "./peers.ts";
 import { invalidParams } from "./params.ts";
 import {
+  RECORD_DEFINE,
+  RECORD_GET,
+  RECORD_HISTORY,
+  RECORD_LIST,
+  RECORD_REMOVE,
+  RECORD_SET,
+  RECORD_SUBSCRIBE,
+  RECORD_UNSUBSCRIBE,
+} from "./records.ts";
+import { requireRecordChange, requireRemote } from "./remote.ts";
+import {
   SYSTEM_HELLO,
   SYSTEM_PING,
   SYSTEM_SHUTDOWN,
@@ -32,8 +43,8 @@ import {
 // deno-lint-ignore no-explicit-any
 export type AnyOperation = Operation<any, any>;
 
-/** Every operation there is. */
-export const OPERATIONS: readonly AnyOperation[] = [
+/** Each with the types of its own definition. */
+const TABLE = [
   SYSTEM_HELLO,
   SYSTEM_PING,
   SYSTEM_STATUS,
@@ -41,6 +52,7 @@ export const OPERATIONS: readonly AnyOperation[] = [
   systemOperations(() => OPERATIONS),
   SYSTEM_SHUTDOWN,
   AUTH_LOGIN,
+  AUTH_ACCESS,
   EVENT_SEND,
   EVENT_INBOX,
   EVENT_ACK,
@@ -50,7 +62,21 @@ export const OPERATIONS: readonly AnyOperation[] = [
   CONSUMER_LIST,
   CONSUMER_REMOVE,
   PEER_LIST,
-];
+  RECORD_DEFINE,
+  RECORD_LIST,
+  RECORD_GET,
+  RECORD_SET,
+  RECORD_HISTORY,
+  RECORD_SUBSCRIBE,
+  RECORD_UNSUBSCRIBE,
+  RECORD_REMOVE,
+] as const;
+
+/** One of the table, for types that are made from it. */
+export type RegisteredOperation = typeof TABLE[number];
+
+/** Every operation there is. */
+export const OPERATIONS: readonly AnyOperation[] = TABLE;
 
 const BY_NAME: ReadonlyMap<string, AnyOperation> = new Map(
   OPERATIONS.map((operation) => [operation.name, operation]),
@@ -79,9 +105,12 @@ export function invoke(
       `there is no operation ${shown(call.operation)}; system.operations lists them`,
     );
   }
+  context.services.counters.requests++;
+  if (context.caller.isRemote) requireRemote(operation, context);
   authorise(operation, call.opened, context);
   const parsed = operation.params.safeParse(call.params, { reportInput: true });
   if (!parsed.success) throw invalidParams(operation.name, parsed.error);
+  if (context.caller.isRemote) requireRecordChange(operation, parsed.data, context);
   return operation.handle(parsed.data, context);
 }
 

@@ -127,15 +127,16 @@ export const SYSTEM_SHUTDOWN = defineOperation({
   },
 });
 
+const described = z.object({
+  name: z.string(),
+  summary: z.string(),
+  scope: z.string().nullable().describe("what the token must allow; null for nothing"),
+  params: z.unknown().describe("JSON Schema"),
+  returns: z.unknown().describe("JSON Schema"),
+});
+
 /** Describes the table that it is itself a line of. */
-export function systemOperations(table: () => readonly Operation[]): Operation {
-  const described = z.object({
-    name: z.string(),
-    summary: z.string(),
-    scope: z.string().nullable().describe("what the token must allow; null for nothing"),
-    params: z.unknown().describe("JSON Schema"),
-    returns: z.unknown().describe("JSON Schema"),
-  });
+export function systemOperations(table: () => readonly Operation[]) {
   return defineOperation({
     name: "system.operations",
     summary: "List every operation with its JSON Schemas.",
@@ -151,5 +152,5 @@ export function systemOperations(table: () => readonly Operation[]): Operation {
         returns: z.toJSONSchema(result),
       })),
     }),
-  }) as Operation;
+  });
 }

@@ -16,7 +16,12 @@ import { parseMessage } from "../codecs/json.ts";
 import { LineSplitter } from "../codecs/ndjson.ts";
 import { PosternError } from "../core/errors.ts";
 import { type Principal, TRUSTED } from "../core/principal.ts";
-import type { Caller, LogSubscriptionRequest } from "../operations/operation.ts";
+import { Producer } from "../core/record.ts";
+import type {
+  Caller,
+  LogSubscriptionRequest,
+  RecordWatchRequest,
+} from "../operations/operation.ts";
 import { ConnectionStreams } from "./connection_streams.ts";
 import { Outbox } from "./outbox.ts";
 import { Requests } from "./requests.ts";
@@ -43,6 +48,7 @@ export class Connection implements Caller {
   readonly #requests: Requests;
   readonly #lines: LineSplitter;
   readonly #streams: ConnectionStreams;
+  readonly producer: Producer = new Producer();
   #codec: Codec | null = null;
   #principal: Principal | null;
   #consumer = "default";
@@ -62,12 +68,14 @@ export class Connection implements Caller {
     this.#outbox = new Outbox(conn, {
       limitBytes: () => context.outboxShare(),
       hold: (bytes) => context.holdOutput(bytes),
+      onWritten: (bytes) => context.services.counters.bytes += bytes,
       onRoom: () => this.#onRoom(),
       onBroken: () => this.close(),
     });
     this.#streams = new ConnectionStreams(this.#outbox, context);
     this.#requests = new Requests({
       context: { services: context.services, caller: this },
+      turns: context.turns,
       send: (line) => this.#outbox.push(line + "\n"),
       onAnswered: () => this.#onAnswered(),
       closedTo: () => this.#closedTo(),
@@ -78,6 +86,10 @@ export class Connection implements Caller {
 
   get principal(): Principal | null {
     return this.#principal;
+  }
+
+  get isRemote(): boolean {
+    return this.#codec?.isRemote ?? false;
   }
 
   get consumer(): string {
@@ -115,6 +127,7 @@ export class Connection implements Caller {
     this.#context.holdInput(-this.#inputBytes);
     clearTimeout(this.#helloTimer);
     this.#streams.endAll();
+    this.producer.end();
     this.#outbox.abandon();
     this.#onRoom();
     try {
@@ -162,14 +175,20 @@ export class Connection implements Caller {
   }
 
   subscribe(request: LogSubscriptionRequest): string {
-    if (this.#stopping) {
-      throw new PosternError("shutting_down", "event.subscribe: the daemon is stopping");
-    }
-    return this.#streams.open(this.#codec!, request);
+    return this.#streams.open(this.#streamingCodec(), request);
+  }
+
+  watchRecords(request: RecordWatchRequest): string {
+    return this.#streams.watch(this.#streamingCodec(), request);
   }
 
   unsubscribe(subscriptionId: string): boolean {
     return this.#streams.end(subscriptionId);
+  }
+
+  #streamingCodec(): Codec {
+    if (!this.#stopping) return this.#codec!;
+    throw new PosternError("shutting_down", "subscribe: the daemon is stopping");
   }
 
   async #readAll(): Promise<void> {
@@ -178,6 +197,7 @@ export class Connection implements Caller {
       this.#accountForInput();
       const count = await this.#conn.read(space);
       if (count === null) break;
+      this.#context.services.counters.bytes += count;
       await this.#handleLines(this.#lines.take(count));
       if (this.#lines.overlong) return this.#refuseLine();
     }
@@ -265,7 +285,8 @@ export class Connection implements Caller {
   #onAnswered(): void {
     this.#streams.begin();
     if (this.#codec !== null) this.#switchBroadcast(this.#codec);
-    if (this.#loginFailures >= MAX_LOGIN_FAILURES) this.#endAfterReplies();
+    const over = this.#codec?.isOver === true || this.#loginFailures >= MAX_LOGIN_FAILURES;
+    if (over) this.#endAfterReplies();
   }
 
   /** Why nothing more is carried out on this connection. */

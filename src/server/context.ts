@@ -35,6 +35,12 @@ export interface ServerContext {
    * are too much, whoever holds most of it is ended, strangers first.
    */
   holdInput(bytes: number): void;
+  /**
+   * Accounts for characters of record updates that wait for whoever does not read.
+   *
+   * @returns Whether all of them together are too much, so that each keeps its newest only.
+   */
+  holdRecords(chars: number): boolean;
   /** Accounts for what waits to be written; a negative number of bytes has been. */
   holdOutput(bytes: number): void;
 }

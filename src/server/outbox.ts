@@ -18,6 +18,8 @@ export interface OutboxOptions {
   readonly limitBytes: () => number;
   /** Accounts for what this outbox holds; a negative number of bytes has left it. */
   readonly hold: (bytes: number) => void;
+  /** Called with what the other side has taken. */
+  readonly onWritten?: (bytes: number) => void;
   /** Called when a full outbox is so no longer. */
   readonly onRoom: () => void;
   /** Called once when the other side is gone, or the connection given up. */
@@ -56,6 +58,13 @@ export class Outbox {
   /** Whether a stream may add more: below a quarter of the bound, so that replies always find room. */
   get hasRoomForStream(): boolean {
     const room = this.#size < this.#options.limitBytes() / 4;
+    if (!room) this.#wasFull = true;
+    return room;
+  }
+
+  /** Whether less than so many bytes wait; for what is better dropped than told late. */
+  hasRoomWithin(bytes: number): boolean {
+    const room = this.#size < Math.min(bytes, this.#options.limitBytes() / 4);
     if (!room) this.#wasFull = true;
     return room;
   }
@@ -127,6 +136,7 @@ export class Outbox {
       const count = await this.#writer.write(at === 0 ? bytes : bytes.subarray(at));
       at += count;
       this.#writtenBytes += count;
+      this.#options.onWritten?.(count);
       this.#grow(-count);
       this.#tellRoom();
     }

@@ -3,7 +3,8 @@
  *
  * Invariants: requests begin in their order, and one begins when those before it have ended, except that appends
  * may wait for the disk together; replies leave in the order of the messages, a batch as one. Bounded by the
- * connection, which asks `inFlight` before it takes another message; a batch by its codec and its replies.
+ * connection, which asks `inFlight` before it takes another message; a batch by its codec and its replies. What
+ * takes long is followed by a turn for the others. Behind a shutdown nothing more is carried out.
  */
 
 import type { Codec, Decoded, DecodedMessage } from "../codecs/codec.ts";
@@ -11,10 +12,14 @@ import { PosternError } from "../core/errors.ts";
 import { Ticket } from "../core/ticket.ts";
 import type { Context } from "../operations/operation.ts";
 import { findOperation, invoke } from "../operations/registry.ts";
+import { SYSTEM_SHUTDOWN } from "../operations/system.ts";
 import { ReplyQueue } from "./reply_queue.ts";
+import type { Turns } from "./turns.ts";
 
 /** Characters of a batch's replies, one reply aside; what is asked for beyond is refused, not carried out. */
 const MAX_BATCH_CHARS = 1024 * 1024;
+/** Once requests that are no appends have taken longer, the other connections come first. */
+const TURN_MS = 1;
 
 function batchIsFull(): PosternError {
   return new PosternError(
@@ -29,6 +34,7 @@ type Reply = (text: string | null) => void;
 
 export interface RequestsOptions {
   readonly context: Context;
+  readonly turns: Turns;
   /** Takes the next line to send, without its end. */
   readonly send: (line: string) => void;
   /** Called after each message that is answered, with its line on the way. */
@@ -44,6 +50,9 @@ export class Requests {
   readonly #options: RequestsOptions;
   readonly #replies: ReplyQueue;
   #running = 0;
+  /** Milliseconds since the last turn. */
+  #worked = 0;
+  #shutDown = false;
   #idle: (() => void)[] = [];
 
   constructor(options: RequestsOptions) {
@@ -97,8 +106,25 @@ export class Requests {
   #beginOne(codec: Codec, request: Decoded, answer: Reply): Promise<void> | undefined {
     const pipelined = "call" in request &&
       findOperation(request.call.operation)?.pipelined === true;
-    if (this.#running === 0 || pipelined) return this.#run(codec, request, answer);
-    return this.#untilIdle().then(() => this.#run(codec, request, answer));
+    // Appends are quick, and stay together for the disk.
+    if (pipelined) return this.#run(codec, request, answer);
+    if (this.#running === 0) return this.#runInTurn(codec, request, answer);
+    return this.#untilIdle().then(() => this.#runInTurn(codec, request, answer));
+  }
+
+  /** @returns A promise when the request is not over, or others come first. */
+  #runInTurn(codec: Codec, request: Decoded, answer: Reply): Promise<void> | undefined {
+    const began = performance.now();
+    const next = () => {
+      this.#worked += performance.now() - began;
+      // What is behind an end is refused at once, while somebody may still read it.
+      if (this.#worked <= TURN_MS || this.#closedTo() !== null) return undefined;
+      const workedMs = this.#worked;
+      this.#worked = 0;
+      return this.#options.turns.next(workedMs);
+    };
+    const done = this.#run(codec, request, answer);
+    return done === undefined ? next() : done.then(next);
   }
 
   #run(codec: Codec, request: Decoded, answer: Reply): Promise<void> | undefined {
@@ -115,11 +141,12 @@ export class Requests {
       return undefined;
     }
     try {
-      const closed = this.#options.closedTo();
+      const closed = this.#closedTo();
       if (closed !== null) throw closed;
       const { operation, params } = request.call;
       const opened = codec.opens(operation);
       const handled = invoke({ operation, params, opened }, this.#options.context);
+      if (operation === SYSTEM_SHUTDOWN.name) this.#shutDown = true;
       if (handled instanceof Ticket) {
         handled.whenSettled((outcome) =>
           outcome.ok ? end(codec.encodeResult(tag, outcome.value)) : fail(outcome.error)
@@ -134,6 +161,13 @@ export class Requests {
       fail(error);
     }
     return undefined;
+  }
+
+  /** The daemon begins to stop a little later than this connection asked it to. */
+  #closedTo(): PosternError | null {
+    const closed = this.#options.closedTo();
+    if (closed !== null || !this.#shutDown) return closed;
+    return new PosternError("shutting_down", "the daemon was told to stop on this connection");
   }
 
   #untilIdle(): Promise<void> {

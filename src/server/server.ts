@@ -3,7 +3,8 @@
  *
  * Invariants: at most `maxConnections` at once, one more is told so and closed; all outboxes together stay
  * below `OUTBOX_TOTAL_BYTES`, because a connection's share shrinks as connections come; all unfinished
- * lines stay below `INPUT_TOTAL_BYTES`, because then whoever holds most of it is closed.
+ * lines stay below `INPUT_TOTAL_BYTES`, because then whoever holds most of it is closed; all record updates
+ * that wait stay near `RECORDS_TOTAL_CHARS`, because then each reader keeps its newest only.
  */
 
 import { fallbackCodec } from "../codecs/dialects.ts";
@@ -30,6 +31,8 @@ const INPUT_TOTAL_BYTES = 128 * 1024 * 1024;
 const INPUT_SMALL_BYTES = 64 * 1024;
 /** Bytes that the outboxes of all connections take together, one reply of each aside. */
 const OUTBOX_TOTAL_BYTES = 256 * 1024 * 1024;
+/** Characters of record updates that wait for all readers together, as if none were shared. */
+const RECORDS_TOTAL_CHARS = 64 * 1024 * 1024;
 /** What an outbox may take even then, so that everyone is still answered, one request at a time. */
 const OUTBOX_LEAST_BYTES = 16 * 1024;
 
@@ -42,6 +45,7 @@ export class Server {
   #limits: ServerLimits;
   #inputBytes = 0;
   #outputBytes = 0;
+  #recordChars = 0;
 
   constructor({ services, codecSettings, limits, diagnostics }: ServerOptions) {
     this.#limits = limits;
@@ -57,6 +61,7 @@ export class Server {
         this.#inputBytes += bytes;
         if (this.#inputBytes > INPUT_TOTAL_BYTES) this.#endLargestHolder();
       },
+      holdRecords: (chars) => (this.#recordChars += chars) > RECORDS_TOTAL_CHARS,
       outboxShare: () => this.#outboxShare(),
     };
     services.log.onAppended = () => this.#onAppended();

@@ -8,23 +8,20 @@
  *     ["head"]              the highest seq ever assigned
  *     ["log", first_seq]    BlockValue: neighbouring events and their dedup keys (block_value.ts)
  *     ["chunk", seq, i]     a piece of an event too large for one value
- *     ["cursor", consumer]  CursorValue
+ *     [collection, name] or [collection, name, slot]
+ *                           DocumentValue: cursors, records and their values (documents.ts)
+ *     ["piece", id, i]      a piece of a document's text too large for one value
+ *
+ * A new collection of documents does not raise it: whoever does not know one leaves it alone.
  *
  * Invariants: one atomic operation of Deno KV is one fsync and goes in whole or not at all; chunks go in
- * before the block that names them, so that a block is never without its content; `["head"]` moves with
+ * before the block that names them, and pieces before their document, so that neither is ever without its content; `["head"]` moves with
  * the block that takes it there.
  */
 
 import type { Block, BlockInfo, DedupEntry } from "../core/event.ts";
 import { PosternError } from "../core/errors.ts";
-import type {
-  CommitBatch,
-  CommitOutcome,
-  CursorState,
-  Log,
-  LogStore,
-  StoreState,
-} from "../core/ports.ts";
+import type { CommitBatch, CommitOutcome, Log, LogStore, StoreState } from "../core/ports.ts";
 import {
   BLOCK_BYTES,
   type BlockValue,
@@ -33,6 +30,8 @@ import {
   encodeBlocks,
   type EncodedBlock,
 } from "./block_value.ts";
+import { DocumentValues, readPieces } from "./documents.ts";
+import { inBites, type Mutate } from "./mutations.ts";
 import { packUnits, type Parcel } from "./parcels.ts";
 
 /** The format of what is written. One newer is refused, one older is migrated. */
@@ -56,20 +55,8 @@ export interface StoreOptions {
   readonly newEpoch: () => string;
 }
 
-interface CursorValue {
-  readonly acked_seq: number;
-  readonly delivered_bound: number;
-  readonly last_seen_ms: number;
-}
-
-type Mutate = (operation: Deno.AtomicOperation) => void;
-
-/** Mutations in one atomic operation. Deno KV takes 1,000. */
-const MUTATIONS = 900;
 /** Chunks written in one atomic operation: ten values of 60 KiB are below Deno KV's 800 KiB. */
 const CHUNKS_PER_COMMIT = 10;
-/** Keys that Deno KV reads in one `getMany`. */
-const KEYS_PER_GET = 10;
 
 /**
  * Opens or creates a store.
@@ -79,21 +66,31 @@ const KEYS_PER_GET = 10;
 export async function openKvStore(options: StoreOptions): Promise<LogStore> {
   const kv = await Deno.openKv(options.path);
   try {
-    return new KvStore(kv, await readState(kv, options), options);
+    const documents = new DocumentValues();
+    const state = await readState(kv, { ...options, documents });
+    return new KvStore({ kv, state, documents }, options);
   } catch (error) {
     kv.close();
     throw error;
   }
 }
 
+interface Opened {
+  readonly kv: Deno.Kv;
+  readonly state: StoreState;
+  readonly documents: DocumentValues;
+}
+
 class KvStore implements LogStore {
   readonly #kv: Deno.Kv;
+  readonly #documents: DocumentValues;
   readonly #hint: HeadHint;
   readonly #log: Log;
   readonly state: StoreState;
 
-  constructor(kv: Deno.Kv, state: StoreState, { hint, log }: StoreOptions) {
+  constructor({ kv, state, documents }: Opened, { hint, log }: StoreOptions) {
     this.#kv = kv;
+    this.#documents = documents;
     this.state = state;
     this.#hint = hint;
     this.#log = log;
@@ -102,18 +99,21 @@ class KvStore implements LogStore {
 
   async commit(batch: CommitBatch): Promise<CommitOutcome> {
     const blocks: Block[] = [];
+    const documents = this.#documents.encode(batch.documents);
     let merges: Merge[] = [];
     let storedUnits = 0;
     let restStored = false;
+    let failure: { readonly failure?: unknown } = {};
     try {
       merges = batch.merges.map((run) => mergeBlocks(run));
       const [first = EMPTY_PARCEL, ...others] = packUnits(batch.units);
-      // Merges and cursors are in the first bite, which decides whether all of it counts as stored.
+      // Merges and documents are in the first bite, which decides whether all of it counts as stored.
       const rest = inBites([
         ...merges.flatMap(mergeMutations),
-        ...cursorMutations(batch),
+        ...documents.changes,
         ...dropMutations(batch),
       ]);
+      await this.#pieces(documents.pieces);
       for (const bite of rest.slice(1)) await this.#atomic(bite);
       for (const parcel of [first, ...others]) {
         const also = parcel === first ? rest[0] ?? [] : [];
@@ -122,11 +122,17 @@ class KvStore implements LogStore {
         storedUnits += parcel.units;
         blocks.push(...parcel.blocks.map(({ block }) => block));
       }
-      return { storedUnits, blocks, restStored, merged: wholes(merges) };
     } catch (error) {
-      const merged = restStored ? wholes(merges) : [];
-      return { storedUnits, blocks, restStored, merged, failure: refusal(error) };
+      failure = { failure: refusal(error) };
     }
+    await this.#forget(restStored ? documents.stored() : documents.failed());
+    return {
+      storedUnits,
+      blocks,
+      restStored,
+      merged: restStored ? wholes(merges) : [],
+      ...failure,
+    };
   }
 
   async load(first: BlockInfo, limit: number): Promise<Block[]> {
@@ -164,12 +170,12 @@ class KvStore implements LogStore {
     if (parcel.units === 0 && also.length === 0) return;
     const chunks = parcel.blocks.flatMap(chunkMutations);
     try {
-      for (let at = 0; at < chunks.length; at += CHUNKS_PER_COMMIT) {
-        await this.#atomic(chunks.slice(at, at + CHUNKS_PER_COMMIT));
-      }
+      await this.#pieces(chunks);
       await this.#atomic([...also, ...parcelMutations(parcel)]);
     } catch (error) {
-      if (chunks.length > 0) await this.#forgetChunks(parcel);
+      if (chunks.length > 0) {
+        await this.#forget(parcel.blocks.flatMap(({ block }) => chunkRemovals(block)));
+      }
       throw error;
     }
     if (parcel.head > 0) this.#noteHead(parcel.head);
@@ -190,36 +196,31 @@ class KvStore implements LogStore {
     await operation.commit();
   }
 
-  /** Without its block a chunk is waste; what cannot be removed now is swept at the next open. */
-  async #forgetChunks(parcel: Parcel): Promise<void> {
-    const removals = parcel.blocks.flatMap(({ block }) => chunkRemovals(block));
+  /** Writes large values, so many at a time. */
+  async #pieces(pieces: readonly Mutate[]): Promise<void> {
+    for (let at = 0; at < pieces.length; at += CHUNKS_PER_COMMIT) {
+      await this.#atomic(pieces.slice(at, at + CHUNKS_PER_COMMIT));
+    }
+  }
+
+  /** What nothing names is waste; what cannot be removed now is swept at the next open. */
+  async #forget(removals: readonly Mutate[]): Promise<void> {
     for (const bite of inBites(removals)) await this.#atomic(bite).catch(() => {});
   }
 
   /** @returns `null` when one is no longer there. */
-  async #chunks(seq: number, count: number): Promise<Uint8Array | null> {
-    const keys = Array.from({ length: count }, (_, i) => ["chunk", seq, i]);
-    const pieces: Uint8Array[] = [];
-    for (let at = 0; at < count; at += KEYS_PER_GET) {
-      const entries = await this.#kv.getMany<Uint8Array[]>(keys.slice(at, at + KEYS_PER_GET));
-      for (const { value } of entries) {
-        if (value === null) return null;
-        pieces.push(value);
-      }
-    }
-    const lines = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.byteLength, 0));
-    let at = 0;
-    for (const piece of pieces) {
-      lines.set(piece, at);
-      at += piece.byteLength;
-    }
-    return lines;
+  #chunks(seq: number, count: number): Promise<Uint8Array | null> {
+    return readPieces(this.#kv, Array.from({ length: count }, (_, i) => ["chunk", seq, i]));
   }
 }
 
 const EMPTY_PARCEL: Parcel = { units: 0, head: 0, blocks: [] };
 
-async function readState(kv: Deno.Kv, { hint, log, newEpoch }: StoreOptions): Promise<StoreState> {
+async function readState(
+  kv: Deno.Kv,
+  options: StoreOptions & { readonly documents: DocumentValues },
+): Promise<StoreState> {
+  const { hint, log, newEpoch } = options;
   const meta = (await kv.get<{ format: number; epoch: string }>(["meta"])).value;
   if (meta !== null && meta.format > FORMAT) {
     throw new PosternError(
@@ -229,7 +230,7 @@ async function readState(kv: Deno.Kv, { hint, log, newEpoch }: StoreOptions): Pr
     );
   }
   const { blocks, dedup } = await readBlocks(kv, log);
-  const cursors = await readCursors(kv);
+  const documents = await options.documents.read(kv);
   const storedHead = (await kv.get<number>(["head"])).value ?? 0;
   const lastSeq = Math.max(storedHead, blocks.at(-1)?.lastSeq ?? 0);
   const hinted = hint.read();
@@ -247,8 +248,10 @@ async function readState(kv: Deno.Kv, { hint, log, newEpoch }: StoreOptions): Pr
   if (epoch !== meta?.epoch) {
     await kv.atomic().set(["meta"], { format: FORMAT, epoch }).set(["head"], head).commit();
   }
-  await sweepChunks(kv, blocks, log);
-  return { epoch, head, blocks, cursors, dedup };
+  const chunked = blocks.flatMap(({ firstSeq, chunks }) => chunks > 0 ? [firstSeq] : []);
+  await sweep(kv, { prefix: "chunk", named: new Set(chunked), log });
+  await sweep(kv, { prefix: "piece", named: options.documents.namedPieces(), log });
+  return { epoch, head, blocks, documents, dedup };
 }
 
 async function readBlocks(
@@ -273,36 +276,26 @@ async function readBlocks(
   return { blocks, dedup };
 }
 
-async function readCursors(kv: Deno.Kv): Promise<CursorState[]> {
-  const cursors: CursorState[] = [];
-  for await (const { key, value } of kv.list<CursorValue>({ prefix: ["cursor"] })) {
-    cursors.push({
-      name: key[1] as string,
-      ackedSeq: value.acked_seq,
-      deliveredBound: value.delivered_bound,
-      lastSeenMs: value.last_seen_ms,
-    });
-  }
-  return cursors;
-}
-
-/** Removes chunks that no block names: a crash came between them and their block, or its removal. */
-async function sweepChunks(kv: Deno.Kv, blocks: readonly BlockInfo[], log: Log): Promise<void> {
-  const named = new Set(blocks.flatMap(({ firstSeq, chunks }) => chunks > 0 ? [firstSeq] : []));
+/** Removes chunks that nothing names: a crash came between them and what names them, or their removal. */
+async function sweep(
+  kv: Deno.Kv,
+  { prefix, named, log }: { prefix: string; named: ReadonlySet<number>; log: Log },
+): Promise<void> {
   let swept = 0;
-  for (let seq = await nextChunk(kv, 0); seq !== null; seq = await nextChunk(kv, seq + 1)) {
-    if (named.has(seq)) continue;
-    for await (const { key } of kv.list({ prefix: ["chunk", seq] })) {
+  let id = await nextOf(kv, prefix, 0);
+  for (; id !== null; id = await nextOf(kv, prefix, id + 1)) {
+    if (named.has(id)) continue;
+    for await (const { key } of kv.list({ prefix: [prefix, id] })) {
       await kv.delete(key);
       swept++;
     }
   }
-  if (swept > 0) log.info("swept chunks of events that are not in the log", { chunks: swept });
+  if (swept > 0) log.info("swept chunks that nothing names", { chunks: swept });
 }
 
-/** The first seq from `from` on that has a chunk. */
-async function nextChunk(kv: Deno.Kv, from: number): Promise<number | null> {
-  const range = { start: ["chunk", from], end: ["chunk", Number.MAX_SAFE_INTEGER] };
+/** The first number from `from` on that has something below it. */
+async function nextOf(kv: Deno.Kv, prefix: string, from: number): Promise<number | null> {
+  const range = { start: [prefix, from], end: [prefix, Number.MAX_SAFE_INTEGER] };
   for await (const { key } of kv.list(range, { limit: 1 })) return key[1] as number;
   return null;
 }
@@ -326,20 +319,6 @@ function chunkRemovals({ firstSeq, chunks }: BlockInfo): Mutate[] {
     { length: chunks },
     (_, i): Mutate => (operation) => void operation.delete(["chunk", firstSeq, i]),
   );
-}
-
-function cursorMutations({ cursors, removedCursors }: CommitBatch): Mutate[] {
-  return [
-    ...cursors.map(({ name, ackedSeq, deliveredBound, lastSeenMs }): Mutate => (operation) => {
-      const value: CursorValue = {
-        acked_seq: ackedSeq,
-        delivered_bound: deliveredBound,
-        last_seen_ms: lastSeenMs,
-      };
-      operation.set(["cursor", name], value);
-    }),
-    ...removedCursors.map((name): Mutate => (operation) => void operation.delete(["cursor", name])),
-  ];
 }
 
 function dropMutations({ droppedBlocks }: CommitBatch): Mutate[] {
@@ -374,14 +353,6 @@ function mergeMutations({ whole, run }: Merge): Mutate[] {
     for (const { firstSeq } of run.slice(1)) operation.delete(["log", firstSeq]);
     operation.set(["log", whole.block.firstSeq], whole.value);
   }];
-}
-
-function inBites(mutations: readonly Mutate[]): Mutate[][] {
-  const bites: Mutate[][] = [];
-  for (let at = 0; at < mutations.length; at += MUTATIONS) {
-    bites.push(mutations.slice(at, at + MUTATIONS));
-  }
-  return bites;
 }
 
 /** What SQLite says of a full or read-only disk becomes our word for it; anything else is a bug. */

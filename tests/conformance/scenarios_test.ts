@@ -234,3 +234,19 @@ scenario("a shutdown is answered, and the daemon ends", async ({ speaker, daemon
   assertEquals(resultOf(await speaker.call("system.shutdown")), {});
   assertEquals(await closed, "system.shutdown");
 });
+
+scenario(
+  "what comes behind a shutdown is answered shutting_down and not carried out",
+  async (scene) => {
+    const { speaker, daemon } = scene;
+    const { closed } = daemon;
+    const behind = range(1, 20).map((): [string, Line] => ["event.send", MESSAGE]);
+    const [stopped, ...outcomes] = await speaker.callAll([["system.shutdown", {}], ...behind]);
+    assertEquals(resultOf(stopped!), {});
+    for (const outcome of outcomes) expectRefused(speaker, outcome, "shutting_down");
+    await closed;
+    await daemon.restart();
+    const again = await scene.another();
+    assertEquals(resultOf(await again.call("event.read")).events, []);
+  },
+);

@@ -18,7 +18,7 @@ async function open(events = 0): Promise<Opened> {
 
 function consumersOf(opened: TestLog): Opened {
   const { log, store, clock } = opened;
-  return { ...opened, consumers: new Consumers(log, { clock, states: store.state.cursors }) };
+  return { ...opened, consumers: new Consumers(log, { clock, documents: store.state.documents }) };
 }
 
 /** What a daemon finds that starts after this one was killed. */

@@ -1,5 +1,6 @@
 /** Group commit through the log: who shares a commit, what a failure costs, and what it does not. */
 
+import { cursorWrite } from "../../src/core/consumers.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { newEvent } from "../support/new_event.ts";
 import { appendEach, appendOne, openTestLog, readAll, seekAll } from "../support/test_log.ts";
@@ -92,7 +93,7 @@ Deno.test("of a commit that fails in part, what was stored is answered and the r
   const { log, store } = openTestLog();
   store.failNext(new Error("no disk"), 2);
   const tickets = Array.from({ length: 4 }, () => log.append([newEvent()]));
-  const cursor = log.putCursor("c", CURSOR);
+  const cursor = log.put(cursorWrite(CURSOR));
   assertEquals((await tickets[0]!.promise())[0]!.seq, 1);
   assertEquals((await tickets[1]!.promise())[0]!.seq, 2);
   for (const ticket of tickets.slice(2)) {
@@ -105,30 +106,33 @@ Deno.test("of a commit that fails in part, what was stored is answered and the r
 Deno.test("a failed cursor move is told, and the next one goes in", async () => {
   const { log, store } = openTestLog();
   store.failNext(new Error("no disk"));
-  const moves = [log.putCursor("c", CURSOR), log.putCursor("c", { ...CURSOR, ackedSeq: 2 })];
+  const moves = [log.put(cursorWrite(CURSOR)), log.put(cursorWrite({ ...CURSOR, ackedSeq: 2 }))];
   for (const move of moves) await assertRejects(() => move.promise(), Error, "no disk");
   assertEquals(store.cursors, []);
-  await log.putCursor("c", CURSOR).promise();
+  await log.put(cursorWrite(CURSOR)).promise();
   assertEquals(store.cursors, [CURSOR]);
 });
 
 Deno.test("several moves of one consumer are one write of the last", async () => {
   const { log, store } = openTestLog();
-  const moves = [1, 2, 3].map((ackedSeq) => log.putCursor("c", { ...CURSOR, ackedSeq }));
+  const moves = [1, 2, 3].map((ackedSeq) => log.put(cursorWrite({ ...CURSOR, ackedSeq })));
   for (const move of moves) await move.promise();
-  assertEquals(store.batches.map(({ cursors }) => cursors.map(({ ackedSeq }) => ackedSeq)), [[3]]);
-  await log.putCursor("c", null).promise();
+  assertEquals(
+    store.batches.map(({ documents }) => documents.map(({ content }) => content?.fields.acked_seq)),
+    [[3]],
+  );
+  await log.put({ key: ["cursor", "c"], content: null }).promise();
   assertEquals(store.cursors, []);
 });
 
-Deno.test("a commit takes at most 64 cursors", async () => {
+Deno.test("a commit takes at most 64 documents", async () => {
   const { log, store } = openTestLog();
   const moves = Array.from(
     { length: 150 },
-    (_, i) => log.putCursor(`c${i}`, { ...CURSOR, name: `c${i}` }),
+    (_, i) => log.put(cursorWrite({ ...CURSOR, name: `c${i}` })),
   );
   for (const move of moves) await move.promise();
-  assertEquals(store.batches.map(({ cursors }) => cursors.length), [64, 64, 22]);
+  assertEquals(store.batches.map(({ documents }) => documents.length), [64, 64, 22]);
   assertEquals(store.cursors.length, 150);
 });
 

@@ -32,7 +32,11 @@ Deno.test("two subscriptions whose outbox is always full take turns, and neither
     onBroken() {},
   });
   const streams = new ConnectionStreams(outbox, {
-    services: { log, consumers: new Consumers(log, { clock, states: [] }) },
+    services: {
+      log,
+      consumers: new Consumers(log, { clock, documents: [] }),
+      counters: { subscriptions: 0 },
+    },
     shared: new SharedEncodings(),
     limits: () => ({ maxSubscriptions: 2 }),
   } as unknown as ServerContext);

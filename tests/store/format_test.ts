@@ -3,6 +3,7 @@
  * reads every event, cursor and dedup key of each, and writes on behind them.
  */
 
+import { cursorsIn } from "../../src/core/consumers.ts";
 import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl, join } from "@std/path";
 import { FORMAT } from "../../src/store/kv_store.ts";
@@ -23,7 +24,10 @@ for (const name of FROZEN) {
     assertEquals(await eventsOf(store), content.events);
     assertEquals(store.state.dedup, content.dedup);
     const byName = (a: { name: string }, b: { name: string }) => a.name < b.name ? -1 : 1;
-    assertEquals(store.state.cursors.toSorted(byName), content.cursors.toSorted(byName));
+    assertEquals(
+      cursorsIn(store.state.documents).toSorted(byName),
+      content.cursors.toSorted(byName),
+    );
     assertEquals(place.logged, []);
     const units = unitsOf(content.head + 1, [newEvent(), newEvent({ chars: 100_000 })]);
     await store.commit(batchOf(units));

@@ -1,5 +1,6 @@
 /** `kill -9` of a process in the middle of its commits: what it had finished is there, all of it and whole. */
 
+import { cursorsIn } from "../../src/core/consumers.ts";
 import { assert, assertEquals } from "@std/assert";
 import { fromFileUrl } from "@std/path";
 import { committedEvent } from "../support/committed_event.ts";
@@ -30,7 +31,7 @@ Deno.test(`a process killed in the middle of commits has lost nothing in ${ROUND
     }
     const keyed = events.filter(({ seq }) => seq % 5 === 0).map(({ seq }) => `key-${seq}`);
     assertEquals(store.state.dedup.map(({ key }) => key), keyed);
-    assert(store.state.cursors[0]!.ackedSeq >= finished);
+    assert(cursorsIn(store.state.documents)[0]!.ackedSeq >= finished);
     assertEquals(store.state.epoch, "the epoch");
   }
   assert(!place.logged.some(({ level }) => level === "error"));

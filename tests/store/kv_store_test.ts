@@ -1,5 +1,6 @@
 /** The store on Deno KV: what goes in comes out, together or not at all, whatever its size. */
 
+import { cursorsIn, cursorWrite } from "../../src/core/consumers.ts";
 import { assert, assertEquals } from "@std/assert";
 import type { LogEvent } from "../../src/core/event.ts";
 import type { LogStore, Unit } from "../../src/core/ports.ts";
@@ -39,7 +40,7 @@ function filled(text: string, chars: number) {
 Deno.test("a store that is opened again has its events, cursors, dedup keys, head and epoch", async () => {
   await using place = new StorePlace();
   const store = await place.open();
-  assertEquals(store.state, { epoch: "epoch-1", head: 0, blocks: [], cursors: [], dedup: [] });
+  assertEquals(store.state, { epoch: "epoch-1", head: 0, blocks: [], documents: [], dedup: [] });
   const units = [
     unitOf(1, [newEvent({ topic: "a.b", kind: "query", payload: { a: [1, "é🚪\u2028\n"] } })]),
     unitOf(2, [newEvent({ dedupKey: "owner k", ttlMs: 5000 }), newEvent({ dedupKey: "owner l" })]),
@@ -47,12 +48,12 @@ Deno.test("a store that is opened again has its events, cursors, dedup keys, hea
   ];
   const cursor = { name: "c ö", ackedSeq: 3, deliveredBound: 9, lastSeenMs: 77 };
   const gone = { ...cursor, name: "gone" };
-  await store.commit(batchOf(units, { cursors: [cursor, gone] }));
-  await store.commit(batchOf([], { removedCursors: ["gone"] }));
+  await store.commit(batchOf(units, { documents: [cursor, gone].map(cursorWrite) }));
+  await store.commit(batchOf([], { documents: [{ key: ["cursor", "gone"], content: null }] }));
   const again = await place.open();
   assertEquals(await eventsOf(again), eventsIn(units));
   assertEquals([again.state.epoch, again.state.head], ["epoch-1", 4]);
-  assertEquals(again.state.cursors, [cursor]);
+  assertEquals(cursorsIn(again.state.documents), [cursor]);
   assertEquals(again.state.dedup, units.flatMap(({ dedup }) => dedup));
   assertEquals(place.logged, []);
   assertEquals(place.hinted, { epoch: "epoch-1", head: 4 });
@@ -181,7 +182,7 @@ Deno.test("a commit that is more than one atomic operation takes goes in as seve
   assert(await versionsOf(place) > 1);
 });
 
-Deno.test("cursors, removals and drops go in with the first of the events", async () => {
+Deno.test("documents and drops go in with the first of the events", async () => {
   await using place = new StorePlace();
   const store = await place.open();
   const { blocks } = await store.commit(batchOf(unitsOf(1, [newEvent({ chars: 200 * KIB })])));
@@ -197,14 +198,15 @@ Deno.test("hundreds of dropped blocks with chunks go in one commit", async () =>
     const { blocks } = await store.commit(batchOf(unitsOf(seq, [newEvent({ chars: 950 * KIB })])));
     dropped.push(...blocks);
   }
-  const cursors = Array.from({ length: 64 }, (_, i) => (
-    { name: `c${i}`, ackedSeq: 1, deliveredBound: 1, lastSeenMs: 1 }
-  ));
+  const documents = Array.from(
+    { length: 64 },
+    (_, i) => cursorWrite({ name: `c${i}`, ackedSeq: 1, deliveredBound: 1, lastSeenMs: 1 }),
+  );
   const units = unitsOf(65, [newEvent()]);
-  const outcome = await store.commit(batchOf(units, { droppedBlocks: dropped, cursors }));
+  const outcome = await store.commit(batchOf(units, { droppedBlocks: dropped, documents }));
   assertEquals([outcome.failure, outcome.restStored], [undefined, true]);
   const again = await place.open();
-  assertEquals([again.state.blocks.length, again.state.cursors.length], [1, 64]);
+  assertEquals([again.state.blocks.length, again.state.documents.length], [1, 64]);
   assertEquals((await place.keys()).filter((key) => key.startsWith("chunk")), []);
 });
 

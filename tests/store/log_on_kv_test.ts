@@ -79,7 +79,7 @@ Deno.test("a consumer goes on where it acked, and a dedup key is known, after a 
   await using place = new StorePlace();
   const clock = new FakeClock();
   const log = await openLog(place, { clock });
-  const consumers = new Consumers(log, { clock, states: [] });
+  const consumers = new Consumers(log, { clock, documents: [] });
   await appendOne(log, newEvent({ dedupKey: "owner k" }));
   await appendEach(log, 5);
   const one = consumers.open("c");
@@ -88,7 +88,7 @@ Deno.test("a consumer goes on where it acked, and a dedup key is known, after a 
   await one.ack(4).promise();
   const again = await openLog(place, { clock });
   const { state } = await place.open();
-  const found = new Consumers(again, { clock, states: state.cursors }).find("c")!;
+  const found = new Consumers(again, { clock, documents: state.documents }).find("c")!;
   assertEquals([found.ackedSeq, found.deliveredSeq], [4, 6]);
   assertEquals(state.dedup.map(({ key, seq }) => [key, seq]), [["owner k", 1]]);
 });

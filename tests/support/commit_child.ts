@@ -4,6 +4,7 @@
  * `deno run tests/support/commit_child.ts <database>`; a line is the highest seq of a finished commit.
  */
 
+import { cursorWrite } from "../../src/core/consumers.ts";
 import { openKvStore } from "../../src/store/kv_store.ts";
 import type { Unit } from "../../src/core/ports.ts";
 import { committedEvent } from "./committed_event.ts";
@@ -26,7 +27,7 @@ for (let round = head;; round++) {
     units.push(unitOf(head - events.length + 1, events));
   }
   const cursor = { name: "c", ackedSeq: head, deliveredBound: head, lastSeenMs: 1 };
-  const { failure } = await store.commit(batchOf(units, { cursors: [cursor] }));
+  const { failure } = await store.commit(batchOf(units, { documents: [cursorWrite(cursor)] }));
   if (failure !== undefined) throw failure;
   Deno.stdout.writeSync(encoder.encode(`${head}\n`));
 }

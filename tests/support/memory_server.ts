@@ -5,6 +5,8 @@
  */
 
 import { Consumers } from "../../src/core/consumers.ts";
+import { RecordPolicy } from "../../src/core/record_policy.ts";
+import { Records } from "../../src/core/records.ts";
 import type { PeerInfo } from "../../src/core/ports.ts";
 import { Tokens } from "../../src/core/principal.ts";
 import type { Services } from "../../src/operations/operation.ts";
@@ -155,12 +157,14 @@ function servicesOf({ log, clock }: TestLog, peers: () => readonly PeerInfo[]): 
     identity: { agentId: "me", publicKey: "", name: "test", version: "0", startedAtMs: 0 },
     clock,
     log,
-    consumers: new Consumers(log, { clock, states: [] }),
+    consumers: new Consumers(log, { clock, documents: [] }),
+    records: new Records(log, { clock, documents: [] }),
+    recordPolicy: new RecordPolicy({ policy: "read_only", writable: [] }),
     peers: { list: peers, deliver: () => Promise.reject(new Error("nobody is linked")) },
     tokens: new Tokens("none"),
-    counters: { messagesSent: 0 },
+    counters: { messagesSent: 0, requests: 0, bytes: 0, dropped: 0, subscriptions: 0 },
     features: [],
-    limits: { requireToken: false },
+    limits: { requireToken: false, recordQueueSize: 100, maxSubscriptions: 32 },
     newId: () => crypto.randomUUID(),
     connectionCount: () => 0,
     shutdown() {},

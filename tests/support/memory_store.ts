@@ -6,10 +6,11 @@
  */
 
 import type { Block, BlockInfo, DedupEntry, LogEvent } from "../../src/core/event.ts";
+import { cursorsIn, type CursorState } from "../../src/core/consumers.ts";
 import type {
   CommitBatch,
   CommitOutcome,
-  CursorState,
+  Document,
   LogStore,
   StoreState,
 } from "../../src/core/ports.ts";
@@ -17,7 +18,7 @@ import type {
 /** What the next commit is to come to. */
 interface Failure {
   readonly error: unknown;
-  /** Units that are stored nevertheless, with cursors and the rest when there are any. */
+  /** Units that are stored nevertheless, with documents and the rest when there are any. */
   readonly storedUnits: number;
 }
 
@@ -34,7 +35,7 @@ export class MemoryStore implements LogStore {
   loads = 0;
   readonly #options: MemoryStoreOptions;
   readonly #blocks: Map<number, Block>;
-  readonly #cursors: Map<string, CursorState>;
+  readonly #documents: Map<string, Document>;
   #head: number;
   #failures: Failure[] = [];
   #gate: Promise<void> | null = null;
@@ -45,13 +46,13 @@ export class MemoryStore implements LogStore {
   constructor(options: MemoryStoreOptions = {}, from?: MemoryStore) {
     this.#options = options;
     this.#blocks = new Map(from?.blocks.map((block) => [block.firstSeq, block]));
-    this.#cursors = new Map(from?.cursors.map((cursor) => [cursor.name, cursor]));
+    this.#documents = new Map(from?.documents.map((one) => [one.key.join(), one]));
     this.#head = from === undefined ? 0 : from.#head;
     this.state = {
       epoch: "the epoch",
       head: this.#head,
       blocks: this.blocks.map(infoOf),
-      cursors: this.cursors,
+      documents: this.documents,
       dedup: this.blocks.flatMap(({ dedup }) => dedup),
     };
   }
@@ -62,7 +63,11 @@ export class MemoryStore implements LogStore {
   }
 
   get cursors(): CursorState[] {
-    return [...this.#cursors.values()];
+    return cursorsIn(this.documents);
+  }
+
+  get documents(): Document[] {
+    return [...this.#documents.values()];
   }
 
   /** The same store after a restart. */
@@ -153,9 +158,11 @@ export class MemoryStore implements LogStore {
     return blocks;
   }
 
-  #storeRest({ cursors, removedCursors, droppedBlocks, merges }: CommitBatch): Block[] {
-    for (const cursor of cursors) this.#cursors.set(cursor.name, cursor);
-    for (const name of removedCursors) this.#cursors.delete(name);
+  #storeRest({ documents, droppedBlocks, merges }: CommitBatch): Block[] {
+    for (const { key, content } of documents) {
+      if (content === null) this.#documents.delete(key.join());
+      else this.#documents.set(key.join(), { key, ...content });
+    }
     for (const { firstSeq } of droppedBlocks) this.#blocks.delete(firstSeq);
     return merges.map((run) => {
       const whole = blockOf(run.flatMap(({ events }) => events), run.flatMap(({ dedup }) => dedup));

@@ -75,8 +75,7 @@ export function batchOf(units: readonly Unit[], more: Partial<CommitBatch> = {})
   return {
     units,
     keepEvents: true,
-    cursors: [],
-    removedCursors: [],
+    documents: [],
     droppedBlocks: [],
     merges: [],
     ...more,

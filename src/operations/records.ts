@@ -1,0 +1,338 @@
+/** Operations on records: named live values. */
+
+import { z } from "zod";
+import { PosternError, shown } from "../core/errors.ts";
+import { isTopic, isTopicPattern } from "../core/event.ts";
+import {
+  BUFFER_TYPES,
+  type LiveRecord,
+  type RecordDefinition,
+  type RecordUpdate,
+  timestampOf,
+} from "../core/record.ts";
+import { isOwnRecord, MAX_CAPACITY } from "../core/records.ts";
+import { JsonText } from "../core/text.ts";
+import { type Context, defineOperation } from "./operation.ts";
+import { faultOf, requireValid, schemaText } from "./record_schema.ts";
+
+/** What a type id looks like; no name may look like one. */
+const TYPE_ID = /^0x[0-9a-f]{16}$/;
+
+const recordName = z.string()
+  .refine(isTopic, {
+    error: "a record's name must be dot-separated segments of [A-Za-z0-9_-], at most 256 bytes",
+  })
+  .refine((name) => !TYPE_ID.test(name), { error: "a record's name must not look like a type_id" });
+
+const reference = z.string().min(1).max(256);
+
+/** A record by its name or type id; AimX calls the same field by either name. */
+const named = {
+  name: reference.optional().describe("name or type_id"),
+  record: reference.optional().describe("the same; give one of them"),
+};
+
+const sequence = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
+const timestamp = z.string().describe('"secs.nanosecs" since the epoch');
+const value = z.unknown().describe("any JSON value");
+
+const metadata = z.object({
+  name: z.string(),
+  type_id: z.string().describe("0x and 16 hex digits of SHA-256 over name and schema"),
+  buffer_type: z.enum(BUFFER_TYPES),
+  buffer_capacity: z.number().int(),
+  producer_count: z.number().int().describe("connections that have set it and are still there"),
+  consumer_count: z.number().int().describe("subscriptions that watch it"),
+  writable: z.boolean().describe("opted in to being set through remote access"),
+  volatile: z.boolean().describe("values are kept in memory only"),
+  sequence: sequence.describe("of the value set last; 0 before the first"),
+  created_at: timestamp,
+  last_update: timestamp.nullable(),
+  schema: z.unknown().optional().describe("JSON Schema that values match"),
+});
+type Metadata = z.infer<typeof metadata>;
+
+export const RECORD_DEFINE = defineOperation({
+  name: "record.define",
+  summary: "Define a record; the same definition again changes nothing.",
+  scope: "admin",
+  changesRecord: true,
+  params: z.object({
+    name: recordName,
+    buffer_type: z.enum(BUFFER_TYPES).default("single_latest").describe(
+      "the latest value; the last capacity values; or one slot until a watcher takes it",
+    ),
+    capacity: z.number().int().min(1).max(MAX_CAPACITY).optional()
+      .describe(`values of an spmc_ring, 1 to ${MAX_CAPACITY}; 100 if absent; 1 for the others`),
+    schema: z.union([z.record(z.string(), z.unknown()), z.boolean()]).optional()
+      .describe("JSON Schema (2020-12) that values must match; at most 32 KiB"),
+    writable: z.boolean().default(false).describe("opt in to being set through remote access"),
+    volatile: z.boolean().default(false).describe("keep values in memory only"),
+  }),
+  result: metadata,
+  async handle(params, context) {
+    const definition = await definitionOf(params);
+    requireOthers("record.define", definition.name);
+    const { records } = context.services;
+    const latest = records.find(definition.name)?.latest ?? null;
+    const fault = latest === null ? null : faultOf(definition, JSON.parse(latest.value));
+    if (fault !== null) {
+      throw new PosternError(
+        "conflict",
+        `record.define: schema: the present value of ${shown(definition.name)} does not match it` +
+          ` at ${fault.path || "its root"}: ${fault.reason}`,
+        { field: "schema", path: fault.path },
+      );
+    }
+    return metadataOf(await records.define(definition).promise(), context);
+  },
+});
+
+export const RECORD_LIST = defineOperation({
+  name: "record.list",
+  summary: "List every record with its metadata, by name.",
+  scope: "read",
+  params: z.object({}),
+  result: z.array(metadata),
+  handle: (_params, context) =>
+    context.services.records.list().map((record) => metadataOf(record, context)),
+});
+
+export const RECORD_GET = defineOperation({
+  name: "record.get",
+  summary: "Read a record's value.",
+  scope: "read",
+  params: z.object(named),
+  result: z.object({ value, timestamp, sequence }),
+  handle(params, { services: { records } }) {
+    const record = records.get("record.get", referenceOf("record.get", params));
+    const latest = records.latest(record);
+    if (latest === null) {
+      throw new PosternError(
+        "no_value",
+        `record.get: "${record.definition.name}" holds no value`,
+        { sequence: record.sequence },
+      );
+    }
+    return { value: asJson(latest.value), ...placeOf(latest) };
+  },
+});
+
+export const RECORD_SET = defineOperation({
+  name: "record.set",
+  summary:
+    "Set a record's value; answered when it is on disk, or at once where the record is volatile.",
+  scope: "write",
+  pipelined: true,
+  changesRecord: true,
+  params: z.object({
+    ...named,
+    value,
+    if_sequence: sequence.optional()
+      .describe("set only if the present value has this sequence; 0 for none yet"),
+  }),
+  result: z.object({ sequence, timestamp }),
+  handle(params, { services: { records }, caller }) {
+    const record = records.get("record.set", referenceOf("record.set", params));
+    if (params.value === undefined) {
+      throw new PosternError("invalid_params", "record.set: value: is required, it is missing", {
+        field: "value",
+      });
+    }
+    requireOthers("record.set", record.definition.name);
+    requireValid("record.set", record, params.value);
+    caller.producer.uses(record);
+    return records.set(record, JSON.stringify(params.value), params.if_sequence).map(placeOf);
+  },
+});
+
+export const RECORD_HISTORY = defineOperation({
+  name: "record.history",
+  summary: "Read the last values of an spmc_ring, oldest first.",
+  scope: "read",
+  params: z.object({
+    ...named,
+    limit: z.number().int().min(1).max(MAX_CAPACITY).default(100)
+      .describe(`1 to ${MAX_CAPACITY}; a reply stops before 1 MiB, with the newest`),
+  }),
+  result: z.object({
+    values: z.array(z.object({ value, timestamp, sequence })),
+    has_more: z.boolean().describe(
+      "whether older ones are there beyond limit or the size of a reply",
+    ),
+  }),
+  handle(params, { services: { records } }) {
+    const record = records.get("record.history", referenceOf("record.history", params));
+    const { name, bufferType, capacity } = record.definition;
+    if (bufferType !== "spmc_ring") {
+      throw new PosternError(
+        "no_value",
+        `record.history: "${name}" is a ${bufferType} and keeps no history; an spmc_ring does`,
+        { buffer_type: bufferType },
+      );
+    }
+    const kept = record.history(capacity);
+    const told = newestOf(kept, params.limit);
+    return { values: asJson(`[${told.join(",")}]`) as [], has_more: told.length < kept.length };
+  },
+});
+
+export const RECORD_SUBSCRIBE = defineOperation({
+  name: "record.subscribe",
+  summary: "Stream a record's updates, or those of all records that a pattern matches.",
+  scope: "read",
+  params: z.object({
+    ...named,
+    queue_size: z.number().int().min(1).max(100_000).optional().describe(
+      "updates that may wait for a slow reader before the oldest is dropped; records.queue_size if absent",
+    ),
+    send_initial: z.boolean().default(true).describe("begin with what the records hold"),
+  }),
+  result: z.object({ subscription_id: z.string(), queue_size: z.number().int() }),
+  handle(params, { services: { records, limits }, caller }) {
+    const given = referenceOf("record.subscribe", params);
+    const record = records.find(given);
+    if (record === undefined && !isTopicPattern(given)) {
+      throw new PosternError(
+        "invalid_params",
+        `record.subscribe: name: must be a name, a type_id or a pattern of names, got ${
+          shown(given)
+        }`,
+        { field: "name" },
+      );
+    }
+    if (record === undefined && isTopic(given)) records.get("record.subscribe", given);
+    const { queue_size: queueSize = limits.recordQueueSize, send_initial: sendInitial } = params;
+    const pattern = record?.definition.name ?? given;
+    const subscription_id = caller.watchRecords({ pattern, queueSize, sendInitial });
+    return { subscription_id, queue_size: queueSize };
+  },
+});
+
+export const RECORD_UNSUBSCRIBE = defineOperation({
+  name: "record.unsubscribe",
+  summary: "End a subscription of this connection; nothing of it follows the reply.",
+  scope: "read",
+  params: z.object({ subscription_id: z.string().max(64) }),
+  result: z.object({}),
+  handle({ subscription_id }, { caller }) {
+    if (caller.unsubscribe(subscription_id)) return {};
+    throw new PosternError(
+      "not_found",
+      `record.unsubscribe: this connection has no subscription ${shown(subscription_id)}`,
+    );
+  },
+});
+
+export const RECORD_REMOVE = defineOperation({
+  name: "record.remove",
+  summary: "Remove a record with all its values; a record of the same name begins at 1 again.",
+  scope: "admin",
+  changesRecord: true,
+  params: z.object(named),
+  result: z.object({}),
+  handle(params, { services: { records } }) {
+    const record = records.get("record.remove", referenceOf("record.remove", params));
+    requireOthers("record.remove", record.definition.name);
+    return records.remove(record).map(() => ({}));
+  },
+});
+
+/** What is asked for by one of two names. */
+function referenceOf(
+  operation: string,
+  { name, record }: { readonly name?: string | undefined; readonly record?: string | undefined },
+): string {
+  const given = name ?? record;
+  if (given !== undefined && (name === undefined || record === undefined || name === record)) {
+    return given;
+  }
+  const seen = given === undefined ? "it is missing" : "got two different ones";
+  throw new PosternError(
+    "invalid_params",
+    `${operation}: name: give a record's name or type_id, as "name" or as "record", ${seen}`,
+    { field: "name" },
+  );
+}
+
+/** The daemon's own records are nobody else's to change. */
+function requireOthers(operation: string, name: string): void {
+  if (!isOwnRecord(name)) return;
+  throw new PosternError(
+    "permission_denied",
+    `${operation}: records below "${name.split(".", 1)[0]}" are the daemon's own, got ${
+      shown(name)
+    }`,
+    { field: "name" },
+  );
+}
+
+async function definitionOf(
+  params: z.infer<typeof RECORD_DEFINE.params>,
+): Promise<RecordDefinition> {
+  const { name, buffer_type: bufferType, schema, writable, volatile } = params;
+  const isRing = bufferType === "spmc_ring";
+  if (!isRing && (params.capacity ?? 1) !== 1) {
+    throw new PosternError(
+      "invalid_params",
+      `record.define: capacity: must be 1 for a ${bufferType}, got ${params.capacity}`,
+      { field: "capacity" },
+    );
+  }
+  const text = schema === undefined ? null : schemaText(schema);
+  const typeId = await typeIdOf(name, text);
+  const capacity = isRing ? params.capacity ?? 100 : 1;
+  return { name, typeId, bufferType, capacity, schema: text, writable, volatile };
+}
+
+/** `0x` and 16 hex digits of SHA-256 over name and schema. */
+export async function typeIdOf(name: string, schema: string | null): Promise<string> {
+  const bytes = new TextEncoder().encode(`${name}\n${schema ?? ""}`);
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return `0x${digest.slice(0, 8).toHex()}`;
+}
+
+function metadataOf(record: LiveRecord, { services }: Context): Metadata {
+  const { definition, createdAtMs, updatedMs } = record;
+  const { name, schema } = definition;
+  return {
+    name,
+    type_id: definition.typeId,
+    buffer_type: definition.bufferType,
+    buffer_capacity: definition.capacity,
+    producer_count: record.producers.size,
+    consumer_count: record.watcherCount,
+    writable: services.recordPolicy.isOptedIn(name, record),
+    volatile: definition.volatile,
+    sequence: record.sequence,
+    created_at: timestampOf(createdAtMs),
+    last_update: updatedMs === null ? null : timestampOf(updatedMs),
+    ...(schema === null ? {} : { schema: JSON.parse(schema) }),
+  };
+}
+
+function placeOf({ sequence, timestamp }: RecordUpdate): { sequence: number; timestamp: string } {
+  return { sequence, timestamp };
+}
+
+/** Characters of a reply's values. */
+const MAX_REPLY_CHARS = 1024 * 1024 - 1024;
+
+/** The newest values as JSON, oldest first: at most so many, and no more than one reply holds, one always. */
+function newestOf(kept: readonly RecordUpdate[], limit: number): string[] {
+  const told: string[] = [];
+  let chars = 0;
+  for (let i = kept.length - 1; i >= 0 && told.length < limit; i--) {
+    const { value, sequence, timestamp } = kept[i]!;
+    const text = `{"value":${value},"timestamp":"${timestamp}","sequence":${sequence}}`;
+    chars += text.length + 1;
+    if (told.length > 0 && chars > MAX_REPLY_CHARS) break;
+    told.push(text);
+  }
+  return told.reverse();
+}
+
+/** Values are JSON text already; the codec puts the text into the reply as it is. */
+function asJson(text: string): unknown {
+  return new JsonText(text);
+}
