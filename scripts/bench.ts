@@ -11,7 +11,7 @@ import { measureBaseline } from "./bench/baseline.ts";
 import { runScenario, withConnections } from "./bench/load_process.ts";
 import { settledMemory } from "./bench/memory.ts";
 import { summarize, table } from "./bench/report.ts";
-import type { Figures } from "./bench/scenarios.ts";
+import type { Figures } from "./bench/steps.ts";
 import { type DaemonProcess, makeRuntimeDirectory, startDaemonProcess } from "./daemon_process.ts";
 
 const CONNECTIONS = 200;
@@ -23,6 +23,11 @@ const COUNTS: Readonly<Record<string, { full: number; quick: number }>> = {
   end_to_end: { full: 150_000, quick: 30_000 },
   fan_out: { full: 100_000, quick: 20_000 },
   replay: { full: 100_000, quick: 100_000 },
+  record_set: { full: 300_000, quick: 50_000 },
+  record_set_single: { full: 2_000, quick: 500 },
+  record_set_volatile: { full: 300_000, quick: 50_000 },
+  record_get: { full: 5_000, quick: 1_000 },
+  record_watch: { full: 10_000, quick: 2_000 },
 };
 const BASELINE = { full: 1_000, quick: 300 };
 

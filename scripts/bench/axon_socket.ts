@@ -9,7 +9,7 @@ import { readDiscovery } from "../daemon_process.ts";
 
 const LINE_FEED = 10;
 const READ_BYTES = 256 * 1024;
-/** The size of one publish line, its line feed included: a small event as programs send them. */
+/** The size of one line that publishes or sets, its line feed included: a small event as programs send them. */
 export const PUBLISH_LINE_BYTES = 224;
 
 const encoder = new TextEncoder();
@@ -75,9 +75,23 @@ export function countLines(bytes: Uint8Array): number {
 
 /** The bytes of as many publish requests, each of {@linkcode PUBLISH_LINE_BYTES} bytes. */
 export function publishLines(count: number): Uint8Array {
-  const line = (filler: string) =>
-    `{"cmd":"send","req_id":"1","to":"self","kind":"notify","topic":"bench.load",` +
-    `"payload":{"text":"${filler}"}}\n`;
+  return filledLines(
+    count,
+    (filler) =>
+      `{"cmd":"send","req_id":"1","to":"self","kind":"notify","topic":"bench.load",` +
+      `"payload":{"text":"${filler}"}}\n`,
+  );
+}
+
+/** The bytes of as many requests that set a record, each as long as a publish request. */
+export function setLines(name: string, count: number): Uint8Array {
+  return filledLines(
+    count,
+    (filler) => `{"cmd":"record.set","req_id":"1","name":"${name}","value":{"text":"${filler}"}}\n`,
+  );
+}
+
+function filledLines(count: number, line: (filler: string) => string): Uint8Array {
   const filler = ".".repeat(PUBLISH_LINE_BYTES - line("").length);
   return encoder.encode(line(filler).repeat(count));
 }

@@ -7,7 +7,7 @@
 
 import { fromFileUrl, join } from "@std/path";
 import { AxonSocket, publishLines } from "./axon_socket.ts";
-import type { Figures } from "./scenarios.ts";
+import type { Figures } from "./steps.ts";
 import { quantile, timeEach } from "./statistics.ts";
 
 const ECHO = fromFileUrl(new URL("./echo.ts", import.meta.url));

@@ -5,7 +5,8 @@
  */
 
 import { AxonSocket } from "./axon_socket.ts";
-import { type Load, SCENARIOS } from "./scenarios.ts";
+import { SCENARIOS } from "./scenarios.ts";
+import type { Load } from "./steps.ts";
 
 if (import.meta.main) {
   const [name = "", directory = "", count = ""] = Deno.args;

@@ -1,7 +1,7 @@
 /** Runs scenarios in a process of their own, so that the load never shares a thread with anything else. */
 
 import { fromFileUrl } from "@std/path";
-import type { Figures, Load } from "./scenarios.ts";
+import type { Figures, Load } from "./steps.ts";
 
 const LOAD = fromFileUrl(new URL("./load.ts", import.meta.url));
 /** A scenario that takes longer hangs; the slowest takes a few seconds. */

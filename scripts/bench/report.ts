@@ -5,7 +5,7 @@
  * `--check` when its median misses it.
  */
 
-import type { Figures } from "./scenarios.ts";
+import type { Figures } from "./steps.ts";
 import { median } from "./statistics.ts";
 
 interface Row {
@@ -55,6 +55,32 @@ const ROWS: readonly Row[] = [
     per: "echo_p50_us",
   },
   { name: "status_p99_us", label: "  p99", unit: "us" },
+  { name: "record_set_per_second", label: "durable record.set, 1,000 outstanding", unit: "/s" },
+  {
+    name: "record_set_single_p50_us",
+    label: "durable record.set, one at a time",
+    unit: "us",
+    per: "fsync_p50_us",
+  },
+  { name: "record_set_single_p99_us", label: "  p99", unit: "us" },
+  {
+    name: "record_set_volatile_per_second",
+    label: "volatile record.set, 1,000 outst.",
+    unit: "/s",
+    atLeast: 50_000,
+  },
+  {
+    name: "record_get_p50_us",
+    label: "round trip of record.get",
+    unit: "us",
+    per: "echo_p50_us",
+  },
+  { name: "record_get_p99_us", label: "  p99", unit: "us" },
+  {
+    name: "record_watch_100_deliveries_per_second",
+    label: "one record watched by 100, deliveries",
+    unit: "/s",
+  },
   { name: "memory_idle_mib", label: "memory, idle", unit: "MiB", atMost: 90 },
   { name: "memory_200_mib", label: "memory, 200 connections", unit: "MiB" },
   { name: "start_ms", label: "start to first reply", unit: "ms" },

@@ -5,22 +5,21 @@
  * and returns named numbers.
  */
 
-import { AxonSocket, countLines, publishLines, requestLine } from "./axon_socket.ts";
-import { quantile, timeEach } from "./statistics.ts";
+import { AxonSocket, publishLines, requestLine } from "./axon_socket.ts";
+import { RECORD_SCENARIOS } from "./record_scenarios.ts";
+import { timeEach } from "./statistics.ts";
+import {
+  askRepeatedly,
+  expectEqual,
+  type Figures,
+  latencies,
+  type Load,
+  OUTSTANDING,
+  pump,
+} from "./steps.ts";
 
-/** What a scenario found: a name for each number. */
-export type Figures = Record<string, number>;
-
-/** How much of it to do. */
-export interface Load {
-  readonly directory: string;
-  /** Requests, events or connections, as the scenario counts. */
-  readonly count: number;
-}
-
-const OUTSTANDING = 1_000;
+const PUBLISHES = publishLines(OUTSTANDING);
 const SUBSCRIBERS = 16;
-const WARM_UP_REQUESTS = 200;
 const WARM_UP_EVENTS = 20_000;
 
 /** The scenarios by their names on the command line of the load process. */
@@ -31,34 +30,19 @@ export const SCENARIOS: Readonly<Record<string, (load: Load) => Promise<Figures>
   end_to_end: endToEnd,
   fan_out: fanOut,
   replay,
+  ...RECORD_SCENARIOS,
 };
 
 /** Durable publishes with 1,000 outstanding: each reply lets one more go. */
 async function publish({ directory, count }: Load): Promise<Figures> {
   using socket = await AxonSocket.open(directory);
-  await pump(socket, WARM_UP_EVENTS);
+  await pump(socket, WARM_UP_EVENTS, PUBLISHES);
   const first = await sendOne(socket);
   const begun = performance.now();
-  await pump(socket, count);
+  await pump(socket, count, PUBLISHES);
   const seconds = (performance.now() - begun) / 1_000;
   expectEqual(await sendOne(socket) - first - 1, count, "events appended");
   return { publish_per_second: count / seconds };
-}
-
-/** Keeps {@linkcode OUTSTANDING} publishes unanswered until `count` are answered. */
-async function pump(socket: AxonSocket, count: number): Promise<void> {
-  const window = Math.min(OUTSTANDING, count);
-  const lines = publishLines(window);
-  const lineBytes = lines.length / window;
-  await socket.write(lines);
-  let sent = window;
-  for (let answered = 0; answered < count;) {
-    const replies = countLines(await socket.read());
-    answered += replies;
-    const more = Math.min(replies, count - sent);
-    if (more > 0) await socket.write(lines.subarray(0, more * lineBytes));
-    sent += more;
-  }
 }
 
 /** Publishes one event and returns its seq, so that what lies between two of them can be counted. */
@@ -81,23 +65,6 @@ async function status({ directory, count }: Load): Promise<Figures> {
   return latencies("status", times);
 }
 
-async function askRepeatedly(
-  socket: AxonSocket,
-  request: Uint8Array,
-  count: number,
-): Promise<number[]> {
-  const ask = async () => {
-    await socket.write(request);
-    await socket.readLines(1);
-  };
-  await timeEach(WARM_UP_REQUESTS, ask);
-  return await timeEach(count, ask);
-}
-
-function latencies(name: string, times: readonly number[]): Figures {
-  return { [`${name}_p50_us`]: quantile(times, 0.5), [`${name}_p99_us`]: quantile(times, 0.99) };
-}
-
 /** Publisher to consumer, every event delivered and acknowledged by the consumer. */
 async function endToEnd({ directory, count }: Load): Promise<Figures> {
   using publisher = await AxonSocket.open(directory);
@@ -110,7 +77,7 @@ async function endToEnd({ directory, count }: Load): Promise<Figures> {
     ]);
   });
   const begun = performance.now();
-  await Promise.all([pump(publisher, count), consumeAndAck(consumer, count)]);
+  await Promise.all([pump(publisher, count, PUBLISHES), consumeAndAck(consumer, count)]);
   const seconds = (performance.now() - begun) / 1_000;
   return { end_to_end_per_second: count / seconds, ...latencies("end_to_end_single", single) };
 }
@@ -179,7 +146,7 @@ async function fanOut({ directory, count }: Load): Promise<Figures> {
     }
     const begun = performance.now();
     await Promise.all([
-      pump(publisher, count),
+      pump(publisher, count, PUBLISHES),
       ...subscribers.map((subscriber) => subscriber.readLines(count)),
     ]);
     const seconds = (performance.now() - begun) / 1_000;
@@ -192,7 +159,7 @@ async function fanOut({ directory, count }: Load): Promise<Figures> {
 /** A new consumer reads what is buffered. The log is filled first, up to what it retains. */
 async function replay({ directory, count }: Load): Promise<Figures> {
   using publisher = await AxonSocket.open(directory);
-  await pump(publisher, count);
+  await pump(publisher, count, PUBLISHES);
   using consumer = await AxonSocket.open(directory, "bench-replay");
   const begun = performance.now();
   await consumer.write(requestLine({ cmd: "subscribe", req_id: "s", replay: true }));
@@ -210,8 +177,4 @@ async function firstReply(socket: AxonSocket) {
   while (!text.includes("\n")) text += decoder.decode(await socket.read(), { stream: true });
   const reply: Record<string, unknown> = JSON.parse(text.slice(0, text.indexOf("\n")));
   return { reply, linesBehind: text.split("\n").length - 2 };
-}
-
-function expectEqual(actual: number, expected: number, what: string): void {
-  if (actual !== expected) throw new Error(`${what}: ${actual} instead of ${expected}`);
 }

@@ -86,6 +86,21 @@ export const LAYERS: readonly Layer[] = [
     forbidden: [NO_EXIT, NO_KV],
   },
   {
+    name: "embed",
+    path: "src/embed/",
+    about: "a daemon in the program's own process, and its records",
+    uses: [
+      { layer: "daemon" },
+      { layer: "client", files: ["records.ts", "watch.ts"] },
+      { layer: "server", files: ["connection_count.ts"] },
+      { layer: "codecs", files: ["json.ts"] },
+      { layer: "operations", files: ["params.ts"] },
+      { layer: "core", typesOnly: true },
+    ],
+    packages: ["@std/", "zod"],
+    forbidden: [NO_EXIT, NO_KV],
+  },
+  {
     name: "client",
     path: "src/client/",
     about: "connect, Client, transports, autostart",

@@ -22,6 +22,7 @@ const COMMANDS: Readonly<Record<string, Loader>> = {
   ack: () => import("./commands/ack.ts"),
   tail: () => import("./commands/tail.ts"),
   consumers: () => import("./commands/consumers.ts"),
+  record: () => import("./commands/record.ts"),
   call: () => import("./commands/call.ts"),
   whoami: () => import("./commands/whoami.ts"),
   peers: () => import("./commands/peers.ts"),

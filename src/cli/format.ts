@@ -66,7 +66,8 @@ function eventHead({ seq, buffered_at_ms, envelope }: StoredEvent, out: Output):
   return `${seq}  ${out.dim(timeOf(buffered_at_ms))}  ${envelope.kind}  ${envelope.topic ?? "-"}`;
 }
 
-function timeOf(ms: number): string {
+/** A time to the second, in UTC. */
+export function timeOf(ms: number): string {
   return `${new Date(ms).toISOString().slice(0, 19)}Z`;
 }
 

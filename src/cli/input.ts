@@ -1,4 +1,4 @@
-/** What comes in by stdin as one piece. */
+/** What comes in as one piece, by stdin or from a file that was named. */
 
 import { PosternError } from "../client/mod.ts";
 import { UsageError } from "./exit_codes.ts";
@@ -29,4 +29,19 @@ export async function readAllInput(
     if (error instanceof TypeError) throw new UsageError("stdin is not UTF-8");
     throw error;
   }
+}
+
+/**
+ * A file that the command line names, as text.
+ *
+ * @throws {UsageError} when it cannot be read, or has more than `limit` bytes.
+ */
+export function readNamedFile(path: string, limit: number): string {
+  try {
+    const { size } = Deno.statSync(path);
+    if (size <= limit) return Deno.readTextFileSync(path);
+  } catch (error) {
+    throw new UsageError(`the file cannot be read: ${(error as Error).message}`);
+  }
+  throw new UsageError(`${path} has more than ${limit} bytes`);
 }

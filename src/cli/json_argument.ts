@@ -24,3 +24,9 @@ export function requireObject(text: string, what: string): object {
   if (typeof value === "object" && value !== null && !Array.isArray(value)) return value;
   throw new UsageError(`${what}: a JSON object is expected, got ${shown(value)}`);
 }
+
+/** The text of an object whose fields are JSON already; what is `undefined` is left out. */
+export function objectText(fields: Readonly<Record<string, string | undefined>>): string {
+  const given = Object.entries(fields).filter(([, text]) => text !== undefined);
+  return `{${given.map(([name, text]) => `${JSON.stringify(name)}:${text}`).join(",")}}`;
+}

@@ -37,7 +37,7 @@ async function run(argv: readonly string[], out: Output): Promise<number> {
   if (name === null) return await withoutCommand(rest, out);
   if (name === "help") return await runHelp(rest, out);
   const command = await loadCommand(name);
-  const { args, values } = inCommand(command, () => parseCommandLine(command, rest));
+  const { args, values } = inCommand(command, rest);
   if (values.flag("help")) {
     await out.line(commandHelp(command));
     return EXIT.ok;
@@ -52,7 +52,8 @@ async function runOne(
   try {
     return await command.run(context);
   } catch (error) {
-    throw error instanceof UsageError ? withHint(error, command) : advised(error, context.values);
+    if (error instanceof UsageError) throw withHint(error, command, context.args);
+    throw advised(error, context.values);
   }
 }
 
@@ -73,17 +74,19 @@ async function runHelp(names: readonly string[], out: Output): Promise<number> {
   return EXIT.ok;
 }
 
-function inCommand<T>(command: Command, parse: () => T): T {
+function inCommand(command: Command, rest: string[]): { args: string[]; values: Values } {
   try {
-    return parse();
+    return parseCommandLine(command, rest);
   } catch (error) {
-    throw error instanceof UsageError ? withHint(error, command) : error;
+    throw error instanceof UsageError ? withHint(error, command, rest) : error;
   }
 }
 
-function withHint(error: UsageError, command: Command): UsageError {
-  const form = `postern ${command.name} ${command.usage[0]}`.trimEnd();
-  return new UsageError(`${command.name}: ${error.message}; usage: ${form}`);
+/** The error with the form of the command that was probably meant. */
+function withHint(error: UsageError, { name, usage }: Command, given: string[]): UsageError {
+  const meant = usage.find((form) => given.includes(form.split(" ", 1)[0]!)) ?? usage[0];
+  const form = `postern ${name} ${meant}`.trimEnd();
+  return new UsageError(`${name}: ${error.message}; usage: ${form}`);
 }
 
 /** A missing daemon is told in one line, with the way to start it. */

@@ -18,6 +18,11 @@ export class Values {
     this.#given = given;
   }
 
+  /** Whether an option was given. */
+  has(name: string): boolean {
+    return this.#given[name] !== undefined && this.#given[name] !== false;
+  }
+
   /** Whether a switch is on. */
   flag(name: string): boolean {
     return this.#given[name] === true;
@@ -69,7 +74,8 @@ export function parseCommandLine(
     unknown: (arg: string, key?: string) => {
       if (key === undefined) return true;
       const meant = suggestion(`--${key}`, options.map(({ name }) => `--${name}`));
-      throw new UsageError(`unknown option ${shown(arg)}${meant}`);
+      const negative = /^-\d/.test(arg) ? "; a negative number goes behind --" : "";
+      throw new UsageError(`unknown option ${shown(arg)}${meant}${negative}`);
     },
   });
   const args = parsed._.map(String);

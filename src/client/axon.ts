@@ -1,7 +1,7 @@
 /**
  * The client's side of AXON v2: requests to text, lines to what they mean. No I/O.
  *
- * A line of the daemon is a pushed event, or a reply that names the request it belongs to, or a complaint
+ * A line of the daemon is a pushed event or record, or a reply that names the request it belongs to, or a complaint
  * about something that could not be read as a request. Anything else is the future and is passed over.
  */
 
@@ -17,7 +17,20 @@ export type Received =
   | { readonly type: "reply"; readonly reqId: string; readonly result: unknown }
   | { readonly type: "refusal"; readonly reqId: string | null; readonly error: PosternError }
   | { readonly type: "event"; readonly event: InboundEvent }
+  | { readonly type: "record"; readonly line: RecordLine }
   | { readonly type: "other" };
+
+/** A value of a record, pushed on the subscription that it names. */
+export interface RecordLine {
+  readonly subscription_id: string;
+  readonly name: string;
+  readonly sequence: number;
+  readonly data: unknown;
+  /** `"secs.nanosecs"` */
+  readonly timestamp: string;
+  /** Updates of this subscription that the daemon dropped since the one before. */
+  readonly dropped?: number;
+}
 
 /** How the JSON of a line is read. */
 export type Parse = (text: string) => unknown;
@@ -88,6 +101,7 @@ export function encodeRequest(reqId: string, operation: string, params: string):
 export function decodeLine(line: string, parse: Parse = JSON.parse): Received {
   const value = parseObject(line, parse);
   if (value.event === "inbound") return { type: "event", event: value as unknown as InboundEvent };
+  if (value.event === "record") return { type: "record", line: value as unknown as RecordLine };
   const reqId = typeof value.req_id === "string" ? value.req_id : null;
   if (value.ok === false) return { type: "refusal", reqId, error: toError(value) };
   if (value.ok !== true || reqId === null) return OTHER;

@@ -2,15 +2,12 @@
  * The client as a program sees it: one method for each thing that is done all day, `call` for the rest.
  *
  * Requests may be outstanding in any number; those of one turn go out together and arrive in order. Each
- * subscription has a connection of its own, so that its pace holds up nothing here.
+ * subscription has a connection of its own, so that its pace holds up nothing here; a watch, which drops what its
+ * reader does not take, needs none.
  */
 
-import { encodeParams } from "./axon.ts";
-import type { Closed } from "./connection.ts";
-import type { Target } from "./discovery.ts";
-import { PosternError } from "./errors.ts";
-import { Exchange, type RequestOptions } from "./exchange.ts";
-import type { Link } from "./link.ts";
+import { Caller, type ClientParts } from "./caller.ts";
+import type { RequestOptions } from "./exchange.ts";
 import type {
   BatchMessage,
   BatchReceipt,
@@ -20,28 +17,14 @@ import type {
   ReadPage,
   Receipt,
   Status,
-  Welcome,
 } from "./messages.ts";
-import type { CallArguments, OperationName, OperationResult, OtherName } from "./operations.ts";
+import { OpenStreams } from "./open_streams.ts";
 import type { InboxOptions, SubscribeOptions } from "./options.ts";
-import type { ReconnectPolicy } from "./reconnect.ts";
-import { isRepeatable } from "./repeatable.ts";
-import { openStream, type StreamOpener } from "./stream.ts";
+import type { RecordValue, SetOptions, SetReceipt, WatchOptions } from "./records.ts";
+import { openStream } from "./stream.ts";
 import { Subscription } from "./subscription.ts";
-
-/** What a client is made of. */
-export interface ClientParts {
-  readonly link: Link;
-  /** Where the daemon was found last. */
-  readonly target: () => Target;
-  readonly openStream: StreamOpener;
-  readonly policy: ReconnectPolicy | null;
-  /** For requests that name no time-out of their own. */
-  readonly requestTimeoutMs?: number;
-}
-
-/** The daemon's own bound for one connection; here it is for one client. */
-const MAX_SUBSCRIPTIONS = 32;
+import { Watch } from "./watch.ts";
+import { Watches } from "./watches.ts";
 
 /**
  * A connected client. Made by {@linkcode connect}.
@@ -59,89 +42,14 @@ const MAX_SUBSCRIPTIONS = 32;
  * assert((await client.inbox()).messages.length === 0);
  * ```
  */
-export class Client {
-  readonly #parts: ClientParts;
-  readonly #subscriptions = new Set<Subscription>();
+export class Client extends Caller {
+  readonly #subscriptions = new OpenStreams("subscribing");
+  readonly #watching = new OpenStreams("watching");
+  readonly #watches: Watches;
 
   constructor(parts: ClientParts) {
-    this.#parts = parts;
-  }
-
-  /** Where the daemon was found. After a reconnect it may be another place. */
-  get target(): Target {
-    return this.#parts.target();
-  }
-
-  /** How the daemon introduced itself, on the latest connection. */
-  get welcome(): Welcome {
-    return this.#parts.link.welcome;
-  }
-
-  /**
-   * Resolves when this client has ended, with the reason. Never rejects. A client that reconnects ends when it is
-   * closed, or gives up.
-   *
-   * @example
-   * ```ts
-   * import { connect, startTemporaryDaemon } from "@postern/postern/client";
-   * import { assert } from "@std/assert";
-   *
-   * await using daemon = await startTemporaryDaemon();
-   * const client = await connect({ dir: daemon.directory, reconnect: false });
-   * await daemon.stop();
-   * const { by, reason } = await client.closed;
-   * assert(by === "daemon" && reason !== "");
-   * ```
-   */
-  get closed(): Promise<Closed> {
-    return this.#parts.link.closed;
-  }
-
-  /**
-   * Calls any operation by its name; parameters and result have the types of the daemon's own registry.
-   *
-   * @param operation The name, such as `event.read`.
-   * @param args Its parameters: an object, or the JSON text of one, which goes out as written; when to give up.
-   * @returns The operation's result.
-   * @throws {PosternError} with the code of the daemon's refusal; `timeout`, `too_large`, `too_many`
-   * @throws {ConnectionError} `ECONNRESET` when the connection ended before the reply came
-   *
-   * @example
-   * ```ts
-   * import { connect, startTemporaryDaemon } from "@postern/postern/client";
-   * import { assert } from "@std/assert";
-   *
-   * await using daemon = await startTemporaryDaemon();
-   * await using client = await connect({ dir: daemon.directory });
-   * const { consumers } = await client.call("consumer.list");
-   * console.log(consumers.map(({ name, lag }) => `${name} ${lag}`));
-   * const page = await client.call("event.read", { after: 0 }, { timeoutMs: 5000 });
-   * assert(page.events.length === 0);
-   * ```
-   */
-  call<N extends OperationName>(
-    operation: N,
-    ...args: CallArguments<N>
-  ): Promise<OperationResult<N>>;
-  call<T = Record<string, unknown>, N extends string = string>(
-    operation: OtherName<N>,
-    params?: object | string,
-    options?: RequestOptions,
-  ): Promise<T>;
-  async call(
-    operation: string,
-    params: object | string = {},
-    options: RequestOptions = {},
-  ): Promise<unknown> {
-    const { link, policy, requestTimeoutMs } = this.#parts;
-    const { signal, timeoutMs = requestTimeoutMs } = options;
-    const exchange = new Exchange(operation, encodeParams(operation, params), {
-      signal,
-      timeoutMs,
-    });
-    exchange.repeatable = policy !== null && isRepeatable(operation, params);
-    link.carry(exchange);
-    return await exchange.outcome;
+    super(parts);
+    this.#watches = new Watches(parts.link, parts.policy);
   }
 
   /**
@@ -284,20 +192,93 @@ export class Client {
    * ```
    */
   subscribe(options: SubscribeOptions = {}): Subscription {
-    if (this.#subscriptions.size >= MAX_SUBSCRIPTIONS) {
-      const rule = `a client has at most ${MAX_SUBSCRIPTIONS} open ones`;
-      throw new PosternError("too_many", `subscribing: ${rule}, and has as many`);
-    }
-    const { policy } = this.#parts;
-    const { signal, timeoutMs = this.#parts.requestTimeoutMs, ...wanted } = options;
-    const stream: Subscription = new Subscription(openStream(this.#parts.openStream, wanted), {
-      policy,
-      signal,
-      timeoutMs,
-      onClose: () => this.#subscriptions.delete(stream),
-    });
-    this.#subscriptions.add(stream);
-    return stream;
+    const { policy, requestTimeoutMs, openStream: open } = this.parts;
+    const { signal, timeoutMs = requestTimeoutMs, ...wanted } = options;
+    return this.#subscriptions.add((onClose) =>
+      new Subscription(openStream(open, wanted), { policy, signal, timeoutMs, onClose })
+    );
+  }
+
+  /**
+   * Reads what a record holds.
+   *
+   * @param name A record's name or type id.
+   * @throws {PosternError} `not_found`; `no_value` when it holds none, with `details.sequence`
+   *
+   * @example
+   * ```ts
+   * import { connect, startTemporaryDaemon } from "@postern/postern/client";
+   * import { assert } from "@std/assert";
+   *
+   * await using daemon = await startTemporaryDaemon();
+   * await using client = await connect({ dir: daemon.directory });
+   * const { value } = await client.get<{ uptime_secs: number }>("aimx.metrics");
+   * assert(value.uptime_secs >= 0);
+   * ```
+   */
+  async get<T = unknown>(name: string, options?: RequestOptions): Promise<RecordValue<T>> {
+    const { value, ...place } = await this.call("record.get", { name }, options);
+    return { ...place, value: value as T };
+  }
+
+  /**
+   * Sets a record's value. When the promise resolves it is on disk, unless the record is volatile.
+   *
+   * It is never repeated: when the connection ends before the reply, `get` shows what came of it.
+   *
+   * @param name A record's name or type id.
+   * @param value Any JSON value that matches the record's schema.
+   * @throws {PosternError} `not_found`, `invalid_request`, `permission_denied`, `storage_full`; `conflict` when
+   *   `ifSequence` is not the present one, which `details.sequence` is
+   * @throws {ConnectionError} `ECONNRESET` when the connection ended first: it may be set or not
+   *
+   * @example
+   * ```ts
+   * import { connect, PosternError, startTemporaryDaemon } from "@postern/postern/client";
+   * import { assert } from "@std/assert";
+   *
+   * await using daemon = await startTemporaryDaemon();
+   * await using client = await connect({ dir: daemon.directory });
+   * await client.call("record.define", { name: "count" });
+   * await client.set("count", 1);
+   * const { value, sequence } = await client.get<number>("count");
+   * const { sequence: next } = await client.set("count", value + 1, { ifSequence: sequence });
+   * assert(next === sequence + 1);
+   * ```
+   */
+  set(name: string, value: unknown, options: SetOptions = {}): Promise<SetReceipt> {
+    const { ifSequence, ...others } = options;
+    return this.call("record.set", { name, value, if_sequence: ifSequence }, others);
+  }
+
+  /**
+   * The values of records as they are set, those of several on this client's own connection. A slow reader gets the
+   * newest values: the oldest that wait are dropped, and `dropped` counts them. After the loss of the connection it
+   * watches again.
+   *
+   * @param pattern A record's name, its type id, or a pattern of names: `*` is one segment, a last `>` the rest.
+   * @returns The stream; `await watch.started` when something must not happen before it has begun.
+   * @throws {PosternError} `too_many` when this client has 32 open ones
+   *
+   * @example
+   * ```ts
+   * import { connect, startTemporaryDaemon } from "@postern/postern/client";
+   *
+   * await using daemon = await startTemporaryDaemon();
+   * await using client = await connect({ dir: daemon.directory });
+   * await client.call("record.define", { name: "sensor.temp" });
+   * await client.set("sensor.temp", 21.5);
+   * for await (const { name, value, dropped = 0 } of client.watch<number>("sensor.>")) {
+   *   if (dropped > 0) console.log(`${dropped} older values were not told`);
+   *   console.log(`${name}: ${value.toFixed(1)}`);
+   *   break;
+   * }
+   * ```
+   */
+  watch<T = unknown>(pattern: string, options: WatchOptions = {}): Watch<T> {
+    const { signal, timeoutMs = this.parts.requestTimeoutMs, ...wanted } = options;
+    const opener = this.#watches.opener(pattern, wanted);
+    return this.#watching.add((onClose) => new Watch<T>(opener, { signal, timeoutMs, onClose }));
   }
 
   /**
@@ -336,8 +317,9 @@ export class Client {
 
   /** Ends the connection and every subscription. Requests without a reply fail; `await using` calls this. */
   close(): Promise<void> {
-    for (const stream of [...this.#subscriptions]) stream.close();
-    this.#parts.link.close();
+    this.#subscriptions.closeAll();
+    this.#watching.closeAll();
+    this.parts.link.close();
     return Promise.resolve();
   }
 

@@ -8,7 +8,7 @@
  * daemon's own flow control takes over.
  */
 
-import { decodeLine, encodeRequest, type Parse, type Received } from "./axon.ts";
+import { decodeLine, encodeRequest, type Parse, type Received, type RecordLine } from "./axon.ts";
 import { ConnectionError, PosternError, shown } from "./errors.ts";
 import { Exchange, type RequestOptions } from "./exchange.ts";
 import { LineSplitter } from "../codecs/ndjson.ts";
@@ -49,10 +49,15 @@ export interface Closed {
 /** Takes a pushed event and the length of its line. */
 export type EventListener = (event: InboundEvent, chars: number) => void;
 
+/** Takes a pushed value of a record and the length of its line. */
+export type RecordListener = (line: RecordLine, chars: number) => void;
+
 /** What may be chosen for a connection. */
 export interface ConnectionOptions {
   /** Called for each pushed event, with the length of its line in characters. */
   readonly onEvent?: EventListener;
+  /** The same for each pushed value of a record. */
+  readonly onRecord?: RecordListener;
   /** Longest request, in bytes; the daemon would end the connection over a longer one. */
   readonly maxLineBytes?: number;
   /** Keep numbers that JavaScript cannot hold as raw JSON values, to be passed on. @default {false} */
@@ -96,6 +101,7 @@ export class Connection {
   readonly closed: Promise<Closed>;
   readonly #transport: Transport;
   readonly #onEvent: EventListener;
+  readonly #onRecord: RecordListener;
   readonly #maxLineBytes: number;
   readonly #parse: Parse;
   readonly #onEnd: ConnectionOptions["onEnd"];
@@ -117,6 +123,7 @@ export class Connection {
   constructor(transport: Transport, options: ConnectionOptions = {}) {
     this.#transport = transport;
     this.#onEvent = options.onEvent ?? (() => {});
+    this.#onRecord = options.onRecord ?? (() => {});
     this.#maxLineBytes = options.maxLineBytes ?? MAX_LINE_BYTES;
     this.#onEnd = options.onEnd;
     this.#parse = options.exactNumbers ? parseExact : JSON.parse;
@@ -263,6 +270,7 @@ export class Connection {
     if (this.#end !== null) return;
     const received = decodeLine(line, this.#parse);
     if (received.type === "event") this.#onEvent(received.event, line.length);
+    else if (received.type === "record") this.#onRecord(received.line, line.length);
     else if (received.type !== "other") this.#settle(received);
   }
 

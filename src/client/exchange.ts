@@ -42,7 +42,11 @@ export class Exchange {
   sent = false;
   /** Whether it may be sent again although it may have been carried out. */
   repeatable = false;
+  /** Whether it means something on its own connection only, and fails with it even if it was not sent yet. */
+  staysBehind = false;
   isSettled = false;
+  /** Called with its result before anything more is read from the connection. */
+  onResult: (result: unknown) => void = () => {};
   /** Called once it is settled, for whoever holds it now. */
   onSettled: () => void = () => {};
   readonly #resolve: (result: unknown) => void;
@@ -61,7 +65,9 @@ export class Exchange {
   }
 
   resolve(result: unknown): void {
-    if (this.#settle()) this.#resolve(result);
+    if (!this.#settle()) return;
+    this.onResult(result);
+    this.#resolve(result);
   }
 
   reject(error: Error): void {

@@ -7,7 +7,7 @@
  * further ones are refused at once.
  */
 
-import type { Closed, Connection, ConnectionOptions } from "./connection.ts";
+import type { Closed, Connection, ConnectionOptions, RecordListener } from "./connection.ts";
 import type { Opened } from "./dial.ts";
 import { ConnectionError, PosternError } from "./errors.ts";
 import type { Exchange } from "./exchange.ts";
@@ -40,6 +40,15 @@ export type LinkNotice =
   /** There is a connection again. With `reset` the daemon has begun another log: seqs start anew. */
   | { readonly type: "connected"; readonly welcome: Welcome; readonly reset: boolean };
 
+/** Told what becomes of what was begun on the link's connections, beside requests. */
+export interface LinkListener {
+  readonly updated: RecordListener;
+  /** The connection has ended, and the next one is being tried for; what is carried now goes there. */
+  lost(): void;
+  /** There is no next connection to come. */
+  ended(error: Error): void;
+}
+
 /** Opens a connection that uses the given options beside its own. */
 export type Opener = (options: ConnectionOptions, signal?: AbortSignal) => Promise<Opened>;
 
@@ -59,6 +68,7 @@ const MAX_HELD_CHARS = 64 * 1024 * 1024;
 /** Requests over one connection after the other. */
 export class Link {
   readonly closed: Promise<Closed>;
+  listener: LinkListener | null = null;
   readonly #options: LinkOptions;
   readonly #stopped = new AbortController();
   #welcome!: Welcome;
@@ -104,7 +114,10 @@ export class Link {
 
   #open(signal?: AbortSignal): Promise<Opened> {
     // A connection that ends before it is used has nobody's request but its own greeting.
-    return this.#options.open({ onEnd: (closed) => this.#lost(closed) }, signal);
+    return this.#options.open({
+      onEnd: (closed) => this.#lost(closed),
+      onRecord: (line, chars) => this.listener?.updated(line, chars),
+    }, signal);
   }
 
   /** @throws when it is too late for it */
@@ -135,8 +148,9 @@ export class Link {
       return () => false;
     }
     this.#reconnect(closed, this.#options.policy);
+    this.listener?.lost();
     return (exchange) => {
-      if (exchange.sent && !exchange.repeatable) return false;
+      if (exchange.staysBehind || (exchange.sent && !exchange.repeatable)) return false;
       this.#hold(exchange);
       return true;
     };
@@ -187,6 +201,7 @@ export class Link {
     this.#connection = null;
     connection?.close(end.reason);
     for (const exchange of [...this.#held]) exchange.reject(end.error);
+    this.listener?.ended(end.error);
     // Behind the requests that fail with it.
     queueMicrotask(() => this.#settleClosed(end));
   }

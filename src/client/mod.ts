@@ -47,6 +47,8 @@ export type {
 } from "./operations.ts";
 export type { InboxOptions, SubscribeOptions } from "./options.ts";
 export type { ReconnectOptions } from "./reconnect.ts";
+export type * from "./records.ts";
 export type { Subscription } from "./subscription.ts";
 export { startTemporaryDaemon, type TemporaryDaemon } from "./temporary_daemon.ts";
 export { VERSION } from "../core/version.ts";
+export type { Watch } from "./watch.ts";

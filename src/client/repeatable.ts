@@ -1,7 +1,8 @@
 /**
  * Which requests may be sent a second time without doing anything twice.
  *
- * Only those whose sender has said so: sends that carry a `dedup_key`, each message of a batch one of its own.
+ * Only those whose sender has said so: sends that carry a `dedup_key`, each message of a batch one of its own. To set
+ * a record is none of them: between the two, another program may have set it, and would be overwritten by what is older.
  */
 
 const SENDS: ReadonlySet<string> = new Set(["send", "event.send"]);

@@ -10,8 +10,9 @@
  * none comes twice. If the daemon has begun another log meanwhile, the first event from there says so.
  */
 
+import { AsyncStream, type AsyncStreamOptions } from "./async_stream.ts";
 import type { Closed, Connection, EventListener } from "./connection.ts";
-import { PosternError } from "./errors.ts";
+import { HeldQueue } from "./held_queue.ts";
 import type { InboundEvent, Reset, SubscriptionStart } from "./messages.ts";
 import { attemptUntil, isRefusal, type ReconnectPolicy } from "./reconnect.ts";
 
@@ -38,22 +39,16 @@ export type SubscriptionOpener = (
 ) => Promise<Opening>;
 
 /** What may be chosen for the way in which a subscription lives. */
-export interface SubscriptionOptions {
+export interface SubscriptionOptions extends AsyncStreamOptions {
   /** `null` when the first connection is the only one. @default {null} */
   readonly policy?: ReconnectPolicy | null;
-  /** Ends the stream; whoever iterates is thrown the signal's reason. */
-  readonly signal?: AbortSignal;
-  /** How long it may take to begin; then it fails with `timeout`. */
-  readonly timeoutMs?: number;
-  /** Called when it has ended, at least once. */
-  readonly onClose?: () => void;
 }
 
 const MAX_EVENTS = 1024;
 const MAX_CHARS = 1024 * 1024;
 const CLOSED = "the subscription was closed";
 
-interface Held {
+interface Early {
   readonly event: InboundEvent;
   readonly chars: number;
 }
@@ -75,89 +70,39 @@ interface Held {
  * assert(value?.seq === replay_to_seq + 1);
  * ```
  */
-export class Subscription implements AsyncIterableIterator<InboundEvent> {
+export class Subscription extends AsyncStream<InboundEvent> {
   /** Resolves once the daemon has accepted the subscription; from then on no event is missed. */
   readonly started: Promise<SubscriptionStart>;
   readonly #open: SubscriptionOpener;
   readonly #policy: ReconnectPolicy | null;
-  readonly #onClose: () => void;
-  readonly #stopped = new AbortController();
-  #release = () => {};
-  #held: Held[] = [];
-  #taken = 0;
-  #heldChars = 0;
+  readonly #held = new HeldQueue<InboundEvent>();
   #connection: Connection | null = null;
   #position: Position | null = null;
   #reset: Reset | null = null;
-  #closed = false;
-  #failure: Error | null = null;
-  #arrival: PromiseWithResolvers<void> | null = null;
 
   constructor(open: SubscriptionOpener, options: SubscriptionOptions = {}) {
-    const { policy = null, onClose = () => {} } = options;
+    super("subscribing", options);
     this.#open = open;
-    this.#policy = policy;
-    this.#onClose = onClose;
-    const watched = this.#watch(options);
-    this.started = this.#start().finally(watched);
+    this.#policy = options.policy ?? null;
+    this.started = this.#start().finally(() => this.hasBegun());
     // Who iterates learns of a failure there.
     this.started.catch(() => {});
   }
 
-  [Symbol.asyncIterator](): this {
-    return this;
+  protected override take(): InboundEvent | undefined {
+    const event = this.#held.shift();
+    if (event !== undefined && this.#isHalfEmpty()) this.#connection?.resume();
+    return event;
   }
 
-  /** The next event, as soon as there is one. */
-  async next(): Promise<IteratorResult<InboundEvent, undefined>> {
-    for (;;) {
-      if (this.#closed) return { done: true, value: undefined };
-      const held = this.#take();
-      if (held !== null) return { done: false, value: held };
-      if (this.#failure !== null) {
-        const failure = this.#failure;
-        this.close();
-        throw failure;
-      }
-      this.#arrival ??= Promise.withResolvers();
-      await this.#arrival.promise;
-    }
+  /** Nothing is lost by that: it is in the daemon's log. */
+  protected override discard(): void {
+    this.#held.clear();
   }
 
-  /** Ends the stream; `for await` calls this when it is left. */
-  return(): Promise<IteratorResult<InboundEvent, undefined>> {
-    this.close();
-    return Promise.resolve({ done: true, value: undefined });
-  }
-
-  /** Ends the stream. Events not taken yet are not lost: they are in the daemon's log. */
-  close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#held = [];
-    this.#end(new DOMException(CLOSED, "AbortError"));
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    this.close();
-    return Promise.resolve();
-  }
-
-  /** Gives up on the caller's word; the returned function ends the time in which it must have begun. */
-  #watch({ signal, timeoutMs }: SubscriptionOptions): () => void {
-    const aborted = () => this.#fail(signal!.reason);
-    signal?.addEventListener("abort", aborted, { once: true });
-    const timer = timeoutMs === undefined ? undefined : setTimeout(() => {
-      const rule = `it did not begin within ${timeoutMs} ms`;
-      this.#fail(new PosternError("timeout", `subscribing: ${rule}`));
-    }, timeoutMs);
-    this.#release = () => {
-      signal?.removeEventListener("abort", aborted);
-      clearTimeout(timer);
-    };
-    // Later, when whoever made this has it in hand.
-    if (signal?.aborted) queueMicrotask(aborted);
-    return () => clearTimeout(timer);
+  protected override disconnect(): void {
+    this.#connection?.close(CLOSED);
+    this.#connection = null;
   }
 
   async #start(): Promise<SubscriptionStart> {
@@ -165,8 +110,8 @@ export class Subscription implements AsyncIterableIterator<InboundEvent> {
       return await this.#begin();
     } catch (error) {
       const policy = this.#policy;
-      if (policy === null || this.#stopped.signal.aborted || isRefusal(error)) {
-        throw this.#fail(error as Error);
+      if (policy === null || this.ended.aborted || isRefusal(error)) {
+        throw this.fail(error as Error);
       }
       return await this.#beginAgain(policy);
     }
@@ -174,17 +119,17 @@ export class Subscription implements AsyncIterableIterator<InboundEvent> {
 
   async #beginAgain(policy: ReconnectPolicy): Promise<SubscriptionStart> {
     try {
-      return await attemptUntil(() => this.#begin(), { policy, signal: this.#stopped.signal });
+      return await attemptUntil(() => this.#begin(), { policy, signal: this.ended });
     } catch (error) {
-      throw this.#fail(error as Error);
+      throw this.fail(error as Error);
     }
   }
 
   async #begin(): Promise<SubscriptionStart> {
-    const { signal } = this.#stopped;
+    const signal = this.ended;
     signal.throwIfAborted();
     // The first events may come with the reply, and belong to a log whose epoch is only known behind it.
-    let early: Held[] | null = [];
+    let early: Early[] | null = [];
     const opening = await this.#open((event, chars) => {
       if (early === null) this.#arrived(event, chars);
       else early.push({ event, chars });
@@ -217,66 +162,30 @@ export class Subscription implements AsyncIterableIterator<InboundEvent> {
   }
 
   #arrived(event: InboundEvent, chars: number): void {
-    if (this.#closed || this.#failure !== null) return;
+    if (this.ended.aborted) return;
     const { epoch, seq } = this.#position ?? { epoch: null, seq: null };
     if (seq !== null && event.seq <= seq) return;
     this.#position = { epoch, seq: event.seq };
     const told = this.#reset === null ? event : { ...event, reset: this.#reset };
     this.#reset = null;
-    this.#held.push({ event: told, chars });
-    this.#heldChars += chars;
+    this.#held.push(told, chars);
     if (this.#isFull()) this.#connection?.pause();
-    this.#wake();
-  }
-
-  #take(): InboundEvent | null {
-    const held = this.#held[this.#taken];
-    if (held === undefined) return null;
-    this.#taken++;
-    this.#heldChars -= held.chars;
-    if (this.#taken === this.#held.length || this.#taken >= MAX_EVENTS) {
-      this.#held = this.#held.slice(this.#taken);
-      this.#taken = 0;
-    }
-    if (this.#isHalfEmpty()) this.#connection?.resume();
-    return held.event;
+    this.wake();
   }
 
   #isFull(): boolean {
-    return this.#held.length - this.#taken >= MAX_EVENTS || this.#heldChars >= MAX_CHARS;
+    return this.#held.size >= MAX_EVENTS || this.#held.chars >= MAX_CHARS;
   }
 
   #isHalfEmpty(): boolean {
-    return this.#held.length - this.#taken <= MAX_EVENTS / 2 && this.#heldChars <= MAX_CHARS / 2;
+    return this.#held.size <= MAX_EVENTS / 2 && this.#held.chars <= MAX_CHARS / 2;
   }
 
   #lost(closed: Closed): void {
-    if (this.#stopped.signal.aborted) return;
+    if (this.ended.aborted) return;
     this.#connection = null;
     if (closed.by === "client") this.close();
-    else if (this.#policy === null) this.#fail(closed.error);
+    else if (this.#policy === null) this.fail(closed.error);
     else this.#beginAgain(this.#policy).catch(() => {});
-  }
-
-  /** What came before is still to be had; then the reader is thrown the error. */
-  #fail(error: Error): Error {
-    if (this.#closed) return error;
-    this.#failure ??= error;
-    this.#end(error);
-    return this.#failure;
-  }
-
-  #end(reason: Error): void {
-    this.#stopped.abort(reason);
-    this.#release();
-    this.#connection?.close(CLOSED);
-    this.#connection = null;
-    this.#wake();
-    this.#onClose();
-  }
-
-  #wake(): void {
-    this.#arrival?.resolve();
-    this.#arrival = null;
   }
 }

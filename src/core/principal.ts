@@ -14,6 +14,15 @@ export interface Principal {
   /** Names the token in audit and log; no secret. */
   readonly tokenId: string;
   readonly scopes: ReadonlySet<Scope>;
+  /** Set where the token is for remote access: the policy and a record's opt-in decide too, whatever the dialect. */
+  readonly isRemote?: true;
+}
+
+/** A token beside the owner's, for remote access. */
+export interface RemoteToken {
+  /** Compared as it is, but for white space around it. */
+  readonly token: string;
+  readonly scopes: readonly Scope[];
 }
 
 /** Whoever may connect at all, where the socket is trusted instead of a token. */
@@ -24,10 +33,18 @@ export class Tokens {
   #owner: string;
   /** Whoever has shown the owner token as it is now. */
   #ownerPrincipal: Principal = { ...TRUSTED };
+  readonly #remote: { readonly token: string; readonly principal: Principal } | null;
 
-  /** @param owner The content of the token file. */
-  constructor(owner: string) {
+  /**
+   * @param owner The content of the token file.
+   * @param remote One more token that is valid.
+   */
+  constructor(owner: string, remote?: RemoteToken) {
     this.#owner = owner;
+    this.#remote = remote === undefined ? null : {
+      token: remote.token,
+      principal: { tokenId: "remote", scopes: new Set(remote.scopes), isRemote: true },
+    };
   }
 
   /** Takes a new owner token at once; the old one is no longer valid. */
@@ -39,15 +56,19 @@ export class Tokens {
 
   /** Whether what the principal once showed still holds. */
   isValid(principal: Principal): boolean {
-    return principal === TRUSTED || principal === this.#ownerPrincipal;
+    return principal === TRUSTED || principal === this.#ownerPrincipal ||
+      principal === this.#remote?.principal;
   }
 
   /** Whom the token stands for, or `null`. */
   authenticate(token: string): Principal | null {
-    // It is hex, and files that people edit end in a newline.
-    return equalInConstantTime(token.trim().toLowerCase(), this.#owner)
-      ? this.#ownerPrincipal
-      : null;
+    // Files that people edit end in a newline; the owner's is hex.
+    const given = token.trim();
+    const isOwners = equalInConstantTime(given.toLowerCase(), this.#owner);
+    // Compared in any case, so that the time does not tell which of them it was like.
+    const isRemote = this.#remote !== null && equalInConstantTime(given, this.#remote.token);
+    if (isOwners) return this.#ownerPrincipal;
+    return isRemote ? this.#remote!.principal : null;
   }
 }
 

@@ -10,6 +10,7 @@
  */
 
 import { PosternError } from "./errors.ts";
+import { InOrder } from "./in_order.ts";
 import type { Clock, Document, Documents, DocumentWrite } from "./ports.ts";
 import { Ticket } from "./ticket.ts";
 
@@ -72,6 +73,8 @@ interface RecordOptions {
 /** One record that is defined. */
 export class LiveRecord {
   readonly createdAtMs: number;
+  /** Nothing more is stored of it: what would be comes behind the removal. */
+  isRemoved = false;
   /** Who has set it and is still there. */
   readonly producers: Set<Producer> = new Set();
   readonly #watchers = new Set<RecordWatcher>();
@@ -82,7 +85,8 @@ export class LiveRecord {
   #sequence = 0;
   #assigned = 0;
   #updatedMs: number | null = null;
-  #pending = 0;
+  /** Sets on their way to the disk, in the order of their sequences. */
+  readonly #inFlight = new InOrder();
   #waiting: PendingSet[] = [];
   /** Of a volatile record: no sequence beyond it is told before a further one is on disk. */
   #bound = BOUND_STRIDE;
@@ -133,7 +137,7 @@ export class LiveRecord {
     const ticket = new Ticket<RecordUpdate>();
     const isConditional = ifSequence !== undefined;
     const begin = () => this.#begin(value, { ifSequence, ticket });
-    if (this.#waiting.length > 0 || (isConditional && this.#pending > 0)) {
+    if (this.#waiting.length > 0 || (isConditional && this.#inFlight.size > 0)) {
       this.#waiting.push({ isConditional, begin });
     } else begin();
     return ticket;
@@ -141,6 +145,8 @@ export class LiveRecord {
 
   /** Adds a watcher; with `initial` it is told what the record holds. */
   watch(watcher: RecordWatcher, initial: boolean): void {
+    // Two patterns of one watcher may match.
+    if (this.#watchers.has(watcher)) return;
     this.#watchers.add(watcher);
     if (this.#definition.bufferType === "mailbox") this.offer();
     else if (initial && this.#latest !== null) watcher.tell(this.#latest);
@@ -192,14 +198,17 @@ export class LiveRecord {
     };
   }
 
-  /** The changes that leave nothing of it. */
-  removals(): DocumentWrite[] {
+  definitionRemoval(): DocumentWrite {
+    return { key: ["record", this.#definition.name], content: null };
+  }
+
+  /** The changes that leave none of its values. */
+  valueRemovals(): DocumentWrite[] {
     const { name, capacity, volatile } = this.#definition;
     const count = volatile ? 0 : Math.min(capacity, this.#assigned);
-    const slots = Array.from({ length: count }, (_, i): DocumentWrite => (
+    return Array.from({ length: count }, (_, i) => (
       { key: ["value", name, (i + 1) % capacity], content: null }
     ));
-    return [{ key: ["record", name], content: null }, ...slots];
   }
 
   /** Takes the state that a definition's document has. */
@@ -250,32 +259,37 @@ export class LiveRecord {
     value: string,
     { ifSequence, ticket }: { ifSequence: number | undefined; ticket: Ticket<RecordUpdate> },
   ): void {
+    const { name } = this.#definition;
+    if (this.isRemoved) {
+      return ticket.fail(new PosternError("not_found", `record.set: "${name}" was removed`));
+    }
     if (ifSequence !== undefined && ifSequence !== this.#sequence) {
       return ticket.fail(this.#conflict(ifSequence));
     }
     const sequence = ++this.#assigned;
-    const { name } = this.#definition;
     const update = updateOf({ name, sequence, atMs: this.#options.clock.now(), value });
     const stored = this.#definition.volatile ? this.#reserve(sequence) : this.#store(update);
     if (stored === null) {
       this.#accept(update);
       return ticket.succeed(update);
     }
-    this.#pending++;
-    stored.whenSettled((outcome) => {
-      this.#pending--;
-      if (outcome.ok) this.#accept(update);
-      // What was refused was never seen.
-      if (this.#pending === 0) this.#assigned = this.#sequence;
-      if (outcome.ok) ticket.succeed(update);
-      else ticket.fail(outcome.error);
-      this.#runWaiting();
-    });
+    // A slot that is written again while it waits goes to the disk before its neighbours.
+    const finish = this.#inFlight.begin();
+    stored.whenSettled((outcome) =>
+      finish(() => {
+        if (outcome.ok) this.#accept(update);
+        // What was refused was never seen.
+        if (this.#inFlight.size === 0) this.#assigned = this.#sequence;
+        if (outcome.ok) ticket.succeed(update);
+        else ticket.fail(outcome.error);
+        this.#runWaiting();
+      })
+    );
   }
 
   #runWaiting(): void {
     for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
-      if (next.isConditional && this.#pending > 0) return;
+      if (next.isConditional && this.#inFlight.size > 0) return;
       this.#waiting.shift();
       next.begin();
     }
@@ -299,7 +313,7 @@ export class LiveRecord {
       });
       if (sequence > this.#storedBound) return stored;
     }
-    return this.#pending > 0 ? this.#options.documents.put(this.definitionWrite()) : null;
+    return this.#inFlight.size > 0 ? this.#options.documents.put(this.definitionWrite()) : null;
   }
 
   #accept(update: RecordUpdate): void {
@@ -314,7 +328,6 @@ export class LiveRecord {
   #keep(update: RecordUpdate): void {
     const slot = update.sequence % this.#definition.capacity;
     const before = this.#slots.get(slot);
-    if (before !== undefined && before.sequence > update.sequence) return;
     this.#options.hold(update.value.length - (before?.value.length ?? 0));
     this.#slots.set(slot, update);
   }
@@ -325,7 +338,7 @@ export class LiveRecord {
     this.#slots.clear();
     this.#options.hold(-value.length);
     // What is on its way to the disk takes the place of it anyway, and must not be overwritten by it.
-    if (this.#definition.volatile || this.#pending > 0) return;
+    if (this.#definition.volatile || this.isRemoved || this.#inFlight.size > 0) return;
     this.#options.documents.put({
       key: ["value", name, 0],
       content: { fields: { sequence, at_ms: atMs, taken: true } },

@@ -1,8 +1,9 @@
 /**
  * All records of one daemon: defined, found by name, type id or pattern, watched, removed.
  *
- * Invariants: a name is free again only once nothing of its record is on disk; a watch by name or pattern goes on
- * over removals and sees records that are defined later.
+ * Invariants: a record is there once its definition is on disk; a name is free again only once nothing of its
+ * record is; definitions and removals of one name follow each other; a watch by name or pattern goes on over
+ * removals and sees records that are defined later.
  *
  * Bounds: `MAX_RECORDS` records; all their values together `MAX_VALUE_CHARS`.
  */
@@ -35,6 +36,8 @@ export interface RecordWatch {
   end(): void;
   /** Asks the mailboxes it watches for what they hold: the watcher is ready again. */
   ready(): void;
+  /** Those that it watches now, by name. */
+  records(): LiveRecord[];
 }
 
 interface Watching {
@@ -48,7 +51,10 @@ export class Records {
   readonly #clock: Clock;
   readonly #byName = new Map<string, LiveRecord>();
   readonly #byTypeId = new Map<string, LiveRecord>();
-  readonly #removing = new Map<string, Ticket<void>>();
+  /** Definitions and removals that are on their way to the disk. */
+  readonly #changing = new Map<string, Ticket<void>>();
+  /** Removed, with values that could not be deleted. */
+  readonly #leftovers = new Map<string, LiveRecord>();
   readonly #watches = new Set<Watching>();
   readonly #computed = new Map<string, () => string>();
   #heldChars = 0;
@@ -94,21 +100,26 @@ export class Records {
    */
   define(definition: RecordDefinition): Ticket<LiveRecord> {
     const { name } = definition;
+    const changing = this.#changing.get(name);
+    if (changing !== undefined) return this.#defineAfter(changing, definition);
     const known = this.#byName.get(name);
     if (known !== undefined) return this.#redefine(known, definition);
-    const removing = this.#removing.get(name);
-    if (removing !== undefined) return this.#defineAfter(removing, definition);
-    if (this.#byName.size + this.#removing.size >= MAX_RECORDS) {
+    const leftover = this.#leftovers.get(name);
+    if (leftover !== undefined) return this.#defineAfter(this.#clear(leftover), definition);
+    if (this.#size >= MAX_RECORDS) {
       throw new PosternError(
         "too_many",
         `record.define: ${shown(name)} would be one more than the ${MAX_RECORDS} that are kept`,
         { limit: MAX_RECORDS },
       );
     }
-    const record = this.#add(definition, this.#clock.now());
-    const stored = this.#documents.put(record.definitionWrite());
-    stored.whenSettled((outcome) => outcome.ok ? record.definitionStored() : this.#drop(record));
-    return stored.map(() => record);
+    const record = this.#make(definition, this.#clock.now());
+    const stored = this.#documents.put(record.definitionWrite()).map(() => {
+      record.definitionStored();
+      this.#enter(record);
+      return record;
+    });
+    return this.#change(name, stored);
   }
 
   /**
@@ -127,25 +138,32 @@ export class Records {
     return record.set(value, ifSequence);
   }
 
-  /** Removes a record with all its values. It stays when that cannot be stored. */
+  /** Removes a record with all its values. It stays, as it is, when that cannot be stored. */
   remove(record: LiveRecord): Ticket<void> {
-    const { name } = record.definition;
     this.#drop(record);
-    const removal = allSettled(record.removals().map((write) => this.#documents.put(write)))
-      .map((): void => {});
-    this.#removing.set(name, removal);
-    removal.whenSettled((outcome) => {
-      this.#removing.delete(name);
-      if (outcome.ok) return record.forget();
+    record.isRemoved = true;
+    const removal = new Ticket<void>();
+    // Alone: without its definition on disk no value means anything.
+    this.#documents.put(record.definitionRemoval()).whenSettled((outcome) => {
+      if (outcome.ok) {
+        return this.#clear(record).whenSettled(() => {
+          record.forget();
+          removal.succeed();
+        });
+      }
+      record.isRemoved = false;
       this.#enter(record);
+      removal.fail(outcome.error);
     });
-    return removal;
+    return this.#change(record.definition.name, removal);
   }
 
   /**
    * Watches the records of a pattern, those to come as well.
    *
    * @param pattern A record's name, or a pattern of names.
+   * @param initial Whether the watcher is told what they hold now; all at once, so it is for few, or for a watcher
+   * with room for all. Mailboxes give what they hold in any case.
    */
   watch(pattern: string, watcher: RecordWatcher, initial: boolean): RecordWatch {
     const watching = { patterns: new NamePatterns([pattern]), watcher };
@@ -157,6 +175,7 @@ export class Records {
       record.watch(watcher, initial);
     }
     return {
+      records: matching,
       end: () => {
         this.#watches.delete(watching);
         for (const record of matching()) record.unwatch(watcher);
@@ -211,16 +230,44 @@ export class Records {
     this.#byTypeId.delete(before.typeId);
     this.#byTypeId.set(definition.typeId, record);
     stored.whenSettled((outcome) => {
-      if (outcome.ok || record.definition !== before) return;
+      if (outcome.ok || this.#byName.get(name) !== record) return;
       this.#byTypeId.delete(definition.typeId);
       this.#byTypeId.set(before.typeId, record);
     });
-    return stored.map(() => record);
+    return this.#change(name, stored.map(() => record));
   }
 
-  #defineAfter(removing: Ticket<void>, definition: RecordDefinition): Ticket<LiveRecord> {
+  /** Records, and names that are taken though there is none. */
+  get #size(): number {
+    const names = [...this.#changing.keys(), ...this.#leftovers.keys()];
+    const unseen = new Set(names.filter((name) => !this.#byName.has(name)));
+    return this.#byName.size + unseen.size;
+  }
+
+  /** Whoever defines the name meanwhile waits for what becomes of it. */
+  #change<T>(name: string, change: Ticket<T>): Ticket<T> {
+    const changed = change.map((): void => {});
+    this.#changing.set(name, changed);
+    changed.whenSettled(() => {
+      if (this.#changing.get(name) === changed) this.#changing.delete(name);
+    });
+    return change;
+  }
+
+  /** Deletes the values of a record that is removed; its name is taken until that is done. */
+  #clear(record: LiveRecord): Ticket<void> {
+    const { name } = record.definition;
+    this.#leftovers.set(name, record);
+    const cleared = allSettled(record.valueRemovals().map((write) => this.#documents.put(write)))
+      .map((): void => void this.#leftovers.delete(name));
+    return this.#change(name, cleared);
+  }
+
+  #defineAfter(change: Ticket<void>, definition: RecordDefinition): Ticket<LiveRecord> {
     const defined = new Ticket<LiveRecord>();
-    removing.whenSettled(() => {
+    change.whenSettled((outcome) => {
+      // Once more would come to the same.
+      if (!outcome.ok && this.#leftovers.has(definition.name)) return defined.fail(outcome.error);
       try {
         this.define(definition).whenSettled((outcome) =>
           outcome.ok ? defined.succeed(outcome.value) : defined.fail(outcome.error)
@@ -232,14 +279,12 @@ export class Records {
     return defined;
   }
 
-  #add(definition: RecordDefinition, createdAtMs: number): LiveRecord {
-    const record = new LiveRecord(definition, createdAtMs, {
+  #make(definition: RecordDefinition, createdAtMs: number): LiveRecord {
+    return new LiveRecord(definition, createdAtMs, {
       documents: this.#documents,
       clock: this.#clock,
       hold: (chars) => this.#heldChars += chars,
     });
-    this.#enter(record);
-    return record;
   }
 
   #enter(record: LiveRecord): void {
@@ -260,8 +305,9 @@ export class Records {
   #restore(documents: readonly Document[]): void {
     for (const document of documents) {
       if (document.key[0] !== "record") continue;
-      const definition = definitionOf(document);
-      this.#add(definition, document.fields.created_ms as number).restoreDefinition(document);
+      const record = this.#make(definitionOf(document), document.fields.created_ms as number);
+      record.restoreDefinition(document);
+      this.#enter(record);
     }
     for (const document of documents) {
       if (document.key[0] !== "value") continue;

@@ -71,6 +71,7 @@ export function allSettled<T>(tickets: readonly Ticket<T>[]): Ticket<readonly T[
   const all = new Ticket<readonly T[]>();
   const values: T[] = new Array(tickets.length);
   let missing = tickets.length;
+  if (missing === 0) all.succeed(values);
   tickets.forEach((ticket, i) =>
     ticket.whenSettled((outcome) => {
       if (!outcome.ok) return all.fail(outcome.error);

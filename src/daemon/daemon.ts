@@ -10,13 +10,14 @@ import { join } from "@std/path";
 import { Consumers } from "../core/consumers.ts";
 import { EventLog } from "../core/log.ts";
 import type { Log, LogStore } from "../core/ports.ts";
-import { Tokens } from "../core/principal.ts";
+import { type RemoteToken, Tokens } from "../core/principal.ts";
 import { RecordPolicy } from "../core/record_policy.ts";
 import { Records } from "../core/records.ts";
 import { VERSION } from "../core/version.ts";
 import type { Identity, Limits, Services } from "../operations/operation.ts";
 import type { ServerLimits } from "../server/context.ts";
 import { findOperation } from "../operations/registry.ts";
+import type { ConnectionCount } from "../server/connection_count.ts";
 import { Server } from "../server/server.ts";
 import { openKvStore } from "../store/kv_store.ts";
 import { type Config, defaultConfig } from "./config.ts";
@@ -24,6 +25,7 @@ import { changedKeys, keysWithoutEffect } from "./config_changes.ts";
 import { removeDiscovery, writeDiscovery } from "./discovery.ts";
 import { openHeadHint } from "./head_hint.ts";
 import { loadOrCreateIdentity } from "./identity.ts";
+import { LocalCaller } from "./local_caller.ts";
 import { keepMetricsRecord } from "./metrics_record.ts";
 import { NO_PEERS } from "./no_peers.ts";
 import { prepareStoreFiles } from "./store_files.ts";
@@ -49,6 +51,12 @@ export interface DaemonOptions {
   readonly log?: Log;
   /** Called when a client asks the daemon to stop; the default stops it. */
   readonly onShutdown?: (reason: string) => void;
+  /** A token beside the owner's, for remote access. */
+  readonly remoteToken?: RemoteToken;
+  /** Shared with other daemons of the process, so that `limits.max_connections` holds for all. @default its own */
+  readonly openConnections?: ConnectionCount;
+  /** What is to be there before anybody can connect; what it throws keeps the daemon from starting. */
+  readonly beforeListening?: (daemon: Daemon) => Promise<void>;
 }
 
 /** How often retention, merging and idle consumers are looked after without any traffic. */
@@ -89,6 +97,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const parts = { store, identity, token, host, log };
   const daemon = new Daemon({ ...options, config }, parts);
   try {
+    await options.beforeListening?.(daemon);
     await daemon.listen();
   } catch (error) {
     await daemon.close("cannot listen");
@@ -130,7 +139,7 @@ export class Daemon implements AsyncDisposable {
     this.#parts = parts;
     this.#config = options.config;
     this.#token = parts.token;
-    this.#tokens = new Tokens(parts.token);
+    this.#tokens = new Tokens(parts.token, options.remoteToken);
     this.agentId = parts.identity.agentId;
     this.epoch = parts.store.state.epoch;
     this.socketPath = options.socketPath ?? join(options.directory, "postern.sock");
@@ -144,6 +153,7 @@ export class Daemon implements AsyncDisposable {
       },
       limits: limitsOf(options.config),
       diagnostics: parts.log,
+      openConnections: options.openConnections,
     });
     this.#tidyTimer = setInterval(() => this.#tidy(), TIDY_INTERVAL_MS);
   }
@@ -153,15 +163,21 @@ export class Daemon implements AsyncDisposable {
     return this.#token;
   }
 
+  /** A caller for the program that runs this daemon in its own process; whoever asks for it ends it. */
+  caller(): LocalCaller {
+    return new LocalCaller(this.#services, () => this.#closing !== null);
+  }
+
   /** Listens, and tells clients where. */
   async listen(): Promise<void> {
     this.#endMetrics = await keepMetricsRecord(this.#services);
     const listener = Deno.listen({ transport: "unix", path: this.socketPath });
     this.#server.serve(listener);
-    // Under the launcher's umask it is 0600 from the beginning; elsewhere the directory keeps others out.
+    // Under the launcher's umask it is 0600 from the beginning; elsewhere the directory keeps others out, or the
+    // umask does for the moment until here.
     const { mode: socketMode, gid } = this.#config.socket;
-    if (gid !== null) await Deno.chown(this.socketPath, null, gid);
-    await Deno.chmod(this.socketPath, parseInt(socketMode, 8));
+    if (gid !== null) Deno.chownSync(this.socketPath, null, gid);
+    Deno.chmodSync(this.socketPath, parseInt(socketMode, 8));
     const { host, identity } = this.#parts;
     const { directory, mode = "foreground" } = this.#options;
     await writeDiscovery(directory, {

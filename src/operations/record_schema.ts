@@ -57,7 +57,9 @@ export function schemaText(schema: unknown): string {
  * @throws PosternError `invalid_params` that names the path of what is wrong.
  */
 export function requireValid(operation: string, { definition }: LiveRecord, value: unknown): void {
-  const wrong = faultOf(definition, value);
+  if (definition.schema === null) return;
+  // A number that JavaScript cannot hold is an object here; the schema is about a number.
+  const wrong = faultOf(definition, JSON.parse(JSON.stringify(value)));
   if (wrong === null) return;
   throw new PosternError(
     "invalid_params",

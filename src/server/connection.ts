@@ -89,7 +89,7 @@ export class Connection implements Caller {
   }
 
   get isRemote(): boolean {
-    return this.#codec?.isRemote ?? false;
+    return this.#codec?.isRemote === true || this.#principal?.isRemote === true;
   }
 
   get consumer(): string {
@@ -292,6 +292,9 @@ export class Connection implements Caller {
   /** Why nothing more is carried out on this connection. */
   #closedTo(): PosternError | null {
     if (this.#loginFailures >= MAX_LOGIN_FAILURES) return loginsExhausted();
+    if (this.#codec?.isOver) {
+      return new PosternError("hello_required", "the handshake was refused; this connection ends");
+    }
     return this.#stopping ? new PosternError("shutting_down", "the daemon is stopping") : null;
   }
 

@@ -8,7 +8,7 @@
  * Bounds: `queueSize` updates and `MAX_QUEUE_CHARS` wait, the newest always; the oldest are dropped for more.
  */
 
-import type { RecordUpdate, RecordWatcher } from "../core/record.ts";
+import type { LiveRecord, RecordUpdate, RecordWatcher } from "../core/record.ts";
 import type { Records, RecordWatch } from "../core/records.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Stream } from "./stream.ts";
@@ -36,11 +36,13 @@ export interface RecordStreamOptions {
 export class RecordStream implements Stream, RecordWatcher {
   readonly #options: RecordStreamOptions;
   #watches: RecordWatch[] = [];
-  #queue: RecordUpdate[] = [];
+  #queue: (RecordUpdate | null)[] = [];
   /** Where the queue begins: shifting a long array is slow. */
   #first = 0;
   #chars = 0;
   #dropped = 0;
+  /** Records whose value is still to be told. */
+  readonly #initial = new Map<string, LiveRecord>();
   /** Nothing is told before the reply that opens the stream. */
   #waiting = true;
   /** A mailbox has asked, and was told to wait. */
@@ -61,11 +63,22 @@ export class RecordStream implements Stream, RecordWatcher {
     if (this.#ended) return;
     this.#waiting = false;
     const { records, patterns, sendInitial } = this.#options;
-    this.#watches = patterns.map((pattern) => records.watch(pattern, this, sendInitial));
+    this.#watches = patterns.map((pattern) => records.watch(pattern, this, false));
+    if (sendInitial) {
+      const all = this.#watches.flatMap((watch) => watch.records());
+      for (const record of all) {
+        const { name, bufferType } = record.definition;
+        // A mailbox gives what it holds by itself, to one.
+        if (bufferType !== "mailbox") this.#initial.set(name, record);
+      }
+    }
+    this.pump();
   }
 
   tell(update: RecordUpdate): void {
     if (this.#ended) return;
+    // What is newer than what the record held is told in its place.
+    this.#initial.delete(update.name);
     if (this.#queued === 0 && this.#hasRoom) return this.#push(update);
     this.#queue.push(update);
     this.#grow(update.value.length);
@@ -73,6 +86,7 @@ export class RecordStream implements Stream, RecordWatcher {
   }
 
   pump(): void {
+    this.#tellInitial();
     while (!this.#ended && this.#queued > 0 && this.#hasRoom) this.#push(this.#shift());
     if (!this.#passedOver || !this.isReady) return;
     this.#passedOver = false;
@@ -85,6 +99,7 @@ export class RecordStream implements Stream, RecordWatcher {
     for (const watch of this.#watches) watch.end();
     this.#options.hold(-this.#chars);
     this.#queue = [];
+    this.#initial.clear();
   }
 
   /** A record has no end to catch up with. */
@@ -93,6 +108,17 @@ export class RecordStream implements Stream, RecordWatcher {
   }
 
   touch(): void {}
+
+  /** At the reader's own pace: what a record holds is not lost by waiting for it to be told. */
+  #tellInitial(): void {
+    for (const [name, record] of this.#initial) {
+      if (!this.#hasRoom) return;
+      this.#initial.delete(name);
+      const held = record.latest;
+      // A value that is computed now comes as an update.
+      if (held !== null && this.#options.records.latest(record) === held) this.#push(held);
+    }
+  }
 
   get #queued(): number {
     return this.#queue.length - this.#first;
@@ -109,7 +135,9 @@ export class RecordStream implements Stream, RecordWatcher {
   }
 
   #shift(): RecordUpdate {
-    const update = this.#queue[this.#first++]!;
+    const update = this.#queue[this.#first]!;
+    // What is told or dropped takes no memory for being in the array.
+    this.#queue[this.#first++] = null;
     this.#grow(-update.value.length);
     if (this.#queued === 0 || this.#first > 1024) {
       this.#queue = this.#queue.slice(this.#first);

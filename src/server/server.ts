@@ -1,10 +1,11 @@
 /**
  * Listens on the daemon's NDJSON socket and serves whoever connects.
  *
- * Invariants: at most `maxConnections` at once, one more is told so and closed; all outboxes together stay
- * below `OUTBOX_TOTAL_BYTES`, because a connection's share shrinks as connections come; all unfinished
- * lines stay below `INPUT_TOTAL_BYTES`, because then whoever holds most of it is closed; all record updates
- * that wait stay near `RECORDS_TOTAL_CHARS`, because then each reader keeps its newest only.
+ * Invariants: at most `maxConnections` at once, those of servers that share the count included, one more is
+ * told so and closed; all outboxes together stay below `OUTBOX_TOTAL_BYTES`, because a connection's share shrinks
+ * as connections come; all unfinished lines stay below `INPUT_TOTAL_BYTES`, because then whoever holds most of it
+ * is closed; all record updates that wait stay near `RECORDS_TOTAL_CHARS`, because then each reader keeps its
+ * newest only.
  */
 
 import { fallbackCodec } from "../codecs/dialects.ts";
@@ -14,6 +15,7 @@ import type { Log } from "../core/ports.ts";
 import type { Principal } from "../core/principal.ts";
 import type { Services } from "../operations/operation.ts";
 import { Connection } from "./connection.ts";
+import { ConnectionCount } from "./connection_count.ts";
 import type { ServerContext, ServerLimits } from "./context.ts";
 import { SharedEncodings } from "./shared_encodings.ts";
 import { Turns } from "./turns.ts";
@@ -23,6 +25,8 @@ export interface ServerOptions {
   readonly codecSettings: CodecSettings;
   readonly limits: ServerLimits;
   readonly diagnostics: Log;
+  /** What `maxConnections` is a limit of. @default a count of its own */
+  readonly openConnections?: ConnectionCount;
 }
 
 /** Bytes that the unfinished lines of all connections take together. */
@@ -40,6 +44,7 @@ const OUTBOX_LEAST_BYTES = 16 * 1024;
 export class Server {
   readonly #connections = new Set<Connection>();
   readonly #context: ServerContext;
+  readonly #open: ConnectionCount;
   #listeners: Deno.Listener[] = [];
   #accepting: Promise<void>[] = [];
   #limits: ServerLimits;
@@ -47,8 +52,10 @@ export class Server {
   #outputBytes = 0;
   #recordChars = 0;
 
-  constructor({ services, codecSettings, limits, diagnostics }: ServerOptions) {
+  constructor(options: ServerOptions) {
+    const { services, codecSettings, limits, diagnostics } = options;
     this.#limits = limits;
+    this.#open = options.openConnections ?? new ConnectionCount();
     this.#context = {
       services,
       codecSettings,
@@ -146,13 +153,17 @@ export class Server {
   }
 
   #welcome(conn: Deno.Conn): void {
-    if (this.#connections.size >= this.#limits.maxConnections) {
+    if (this.#open.open >= this.#limits.maxConnections) {
       this.#turnAway(conn);
       return;
     }
     const connection = new Connection(conn, this.#context);
     this.#connections.add(connection);
-    connection.serve().finally(() => this.#connections.delete(connection));
+    this.#open.enter();
+    connection.serve().finally(() => {
+      this.#connections.delete(connection);
+      this.#open.leave();
+    });
   }
 
   #turnAway(conn: Deno.Conn): void {

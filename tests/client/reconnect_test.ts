@@ -1,67 +1,13 @@
 /** A client and a daemon that goes and comes: what goes on, with what token, in which log, and what is told. */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import {
-  type Client,
-  connect,
-  type ConnectOptions,
-  type LinkNotice,
-  PosternError,
-  type Subscription,
-} from "../../src/client/mod.ts";
+import { type LinkNotice, PosternError, type Subscription } from "../../src/client/mod.ts";
 import { startTestDaemon, type TestDaemon } from "../support/in_process.ts";
+import { connectTo, Gate, takeFrom } from "./steady.ts";
 
-const NO_ENV = new Map<string, string>();
-/** Longer than anything here takes on a machine that is busy with others. */
-const LIMIT_MS = 20_000;
-
-/** Lets no connection be tried for until it is opened. */
-class Gate {
-  #open = Promise.withResolvers<void>();
-
-  open(): void {
-    this.#open.resolve();
-  }
-
-  shut(): void {
-    this.#open = Promise.withResolvers();
-  }
-
-  async pass(signal: AbortSignal): Promise<void> {
-    const aborted = new Promise<void>((resolve) => {
-      signal.addEventListener("abort", () => resolve(), { once: true });
-    });
-    await Promise.race([this.#open.promise, aborted]);
-  }
-}
-
-interface Steady {
-  readonly gate?: Gate;
-  readonly options?: ConnectOptions;
-}
-
-function connectTo(daemon: TestDaemon, { gate, options }: Steady = {}): Promise<Client> {
-  const wait = gate === undefined ? {} : {
-    wait: (_ms: number, signal: AbortSignal) => gate.pass(signal),
-  };
-  const reconnect = { minDelayMs: 1, maxDelayMs: 10, ...wait };
-  return connect({ dir: daemon.directory, env: NO_ENV, reconnect, ...options });
-}
-
-/** The seqs of the next events; a stream that holds back any of them is ended, so that the test fails. */
-async function take(stream: Subscription, count: number): Promise<number[]> {
-  const seqs: number[] = [];
-  const timer = setTimeout(() => stream.close(), LIMIT_MS);
-  try {
-    while (seqs.length < count) {
-      const { value } = await stream.next();
-      if (value === undefined) throw new Error(`the stream ended behind ${seqs}`);
-      seqs.push(value.seq);
-    }
-    return seqs;
-  } finally {
-    clearTimeout(timer);
-  }
+/** The seqs of the next events. */
+function take(stream: Subscription, count: number): Promise<number[]> {
+  return takeFrom(stream, count, ({ seq }) => seq);
 }
 
 /** Everything the daemon's log was made of. */

@@ -5,8 +5,9 @@
  * scenario. What it expects stands here by itself, not taken from the codecs that are tested.
  */
 
-import { assert } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { ErrorCode } from "../../src/core/errors.ts";
+import { AIMX_WORDS } from "../support/aimx_client.ts";
 import type { Line, RawClient } from "../support/raw_client.ts";
 
 /** What became of a call. */
@@ -14,7 +15,7 @@ export type Outcome =
   | { readonly ok: true; readonly result: Line }
   | { readonly ok: false; readonly error: string; readonly message: string };
 
-/** A pushed event. */
+/** A pushed event of the log. */
 export interface Told {
   readonly seq: number;
   readonly replay: boolean;
@@ -22,15 +23,31 @@ export interface Told {
   readonly gap?: { readonly from_seq: number; readonly to_seq: number };
 }
 
+/** A pushed update of a record. */
+export interface Update {
+  readonly subscription_id: string;
+  readonly name: string;
+  readonly sequence: number;
+  readonly data: unknown;
+  readonly timestamp: string;
+  readonly dropped?: number;
+}
+
 /** One connection in one dialect. */
 export interface Speaker {
   readonly dialect: string;
+  /** The connection it speaks on. */
+  readonly client: RawClient;
   /** Asks for an operation and waits for the answer; events that come before it are kept. */
   call(operation: string, params?: Line): Promise<Outcome>;
   /** Asks for many at once, in one write. */
   callAll(calls: readonly (readonly [string, Line])[]): Promise<Outcome[]>;
-  /** The next event. */
+  /** The next event of the log. */
   event(): Promise<Told>;
+  /** The next update of a record. */
+  update(): Promise<Update>;
+  /** The updates that were told until now and that nobody asked for yet. */
+  updatesSoFar(): Promise<Update[]>;
   /** What the dialect says for an error of ours. */
   word(code: ErrorCode): string;
   /** Events that were kept and not asked for. */
@@ -57,7 +74,7 @@ abstract class Base implements Speaker {
   }
 
   async callAll(calls: readonly (readonly [string, Line])[]): Promise<Outcome[]> {
-    const ids = calls.map(() => `c${++this.#lastId}`);
+    const ids = calls.map(() => this.idOfNumber(++this.#lastId));
     await this.client.send(
       ...calls.map(([name, params], i) => this.request(ids[i]!, name, params)),
     );
@@ -67,14 +84,25 @@ abstract class Base implements Speaker {
   }
 
   async event(): Promise<Told> {
-    const kept = this.#events.shift();
-    if (kept !== undefined) return this.toldBy(kept);
-    const line = await this.client.next();
-    assert(this.isEvent(line), `an event was awaited, got ${JSON.stringify(line)}`);
-    return this.toldBy(line);
+    return this.toldBy(await this.#pushed());
   }
 
-  async #answerTo(id: string): Promise<Outcome> {
+  async update(): Promise<Update> {
+    return expectUpdate(this.updateBy(await this.#pushed()));
+  }
+
+  async updatesSoFar(): Promise<Update[]> {
+    await this.call("system.ping");
+    return this.#events.splice(0).map((line) => expectUpdate(this.updateBy(line)));
+  }
+
+  async #pushed(): Promise<Line> {
+    const line = this.#events.shift() ?? await this.client.next();
+    assert(this.isEvent(line), `an event was awaited, got ${JSON.stringify(line)}`);
+    return line;
+  }
+
+  async #answerTo(id: string | number): Promise<Outcome> {
     for (;;) {
       const line = await this.client.next();
       if (this.isEvent(line)) this.#events.push(line);
@@ -88,10 +116,18 @@ abstract class Base implements Speaker {
     }
   }
 
+  /** What a request is called that is the connection's n-th. */
+  protected idOfNumber(n: number): string | number {
+    return `c${n}`;
+  }
+
   abstract word(code: ErrorCode): string;
-  protected abstract request(id: string, operation: string, params: Line): Line;
+  protected abstract request(id: string | number, operation: string, params: Line): Line;
+  /** Whether a line was pushed, of whichever sort. */
   protected abstract isEvent(line: Line): boolean;
   protected abstract toldBy(line: Line): Told;
+  /** What the line tells of a record; it must be an update's. */
+  protected abstract updateBy(line: Line): Line;
   protected abstract idOf(line: Line): unknown;
   protected abstract outcomeOf(line: Line): Outcome;
 }
@@ -112,16 +148,22 @@ class Axon extends Base {
     return code === "internal" ? "internal_error" : code;
   }
 
-  protected request(id: string, operation: string, params: Line): Line {
+  protected request(id: string | number, operation: string, params: Line): Line {
     return { ...params, cmd: operation, req_id: id };
   }
 
   protected isEvent(line: Line): boolean {
-    return line.event === "inbound";
+    return "event" in line;
   }
 
-  protected toldBy({ seq, replay, envelope, gap }: Line): Told {
+  protected toldBy({ event, seq, replay, envelope, gap }: Line): Told {
+    assertEquals(event, "inbound");
     return { seq, replay, envelope, gap };
+  }
+
+  protected updateBy({ event, ...update }: Line): Line {
+    assertEquals(event, "record");
+    return update;
   }
 
   protected idOf(line: Line): unknown {
@@ -129,7 +171,8 @@ class Axon extends Base {
   }
 
   protected outcomeOf({ ok, req_id: _id, error, message, ...result }: Line): Outcome {
-    return ok ? { ok, result } : { ok: false, error, message };
+    if (!ok) return { ok: false, error, message };
+    return { ok, result: "result" in result ? result.result : result };
   }
 }
 
@@ -155,16 +198,22 @@ class JsonRpc extends Base {
     return numbers[code] ?? -32000;
   }
 
-  protected request(id: string, method: string, params: Line): Line {
+  protected request(id: string | number, method: string, params: Line): Line {
     return { jsonrpc: "2.0", id, method, params };
   }
 
   protected isEvent(line: Line): boolean {
-    return line.method === "event";
+    return "method" in line;
   }
 
-  protected toldBy({ params: { seq, replay, envelope, gap } }: Line): Told {
+  protected toldBy({ method, params: { seq, replay, envelope, gap } }: Line): Told {
+    assertEquals(method, "event");
     return { seq, replay, envelope, gap };
+  }
+
+  protected updateBy({ method, params }: Line): Line {
+    assertEquals(method, "record.event");
+    return params;
   }
 
   protected idOf(line: Line): unknown {
@@ -181,7 +230,7 @@ class JsonRpc extends Base {
 class AiAssist extends JsonRpc {
   override readonly dialect = "AI Assist";
 
-  protected override request(id: string, method: string, params: Line): Line {
+  protected override request(id: string | number, method: string, params: Line): Line {
     return { id, method, params };
   }
 
@@ -189,8 +238,14 @@ class AiAssist extends JsonRpc {
     return "channel" in line;
   }
 
-  protected override toldBy({ data: { seq, replay, envelope, gap } }: Line): Told {
+  protected override toldBy({ channel, data: { seq, replay, envelope, gap } }: Line): Told {
+    assertEquals(channel, envelope.topic ?? `event.${envelope.kind}`);
     return { seq, replay, envelope, gap };
+  }
+
+  protected override updateBy({ channel, data }: Line): Line {
+    assertEquals(channel, `record.${data.name}`);
+    return data;
   }
 
   protected override outcomeOf(line: Line): Outcome {
@@ -199,18 +254,88 @@ class AiAssist extends JsonRpc {
   }
 }
 
-/** Opens a connection in each dialect: greeted, and with the token shown if one is given. */
+/** AimX, which has integers for ids and fewer words for errors. */
+class Aimx extends Base {
+  readonly dialect = "AimX";
+
+  word(code: ErrorCode): string {
+    return `${AIMX_WORDS[code]} ${code}`;
+  }
+
+  protected override idOfNumber(n: number): number {
+    return n;
+  }
+
+  protected request(id: string | number, method: string, params: Line): Line {
+    return { id, method, params };
+  }
+
+  protected isEvent(line: Line): boolean {
+    return "event" in line;
+  }
+
+  protected toldBy({ event: { seq, replay, envelope, gap } }: Line): Told {
+    return { seq, replay, envelope, gap };
+  }
+
+  protected updateBy({ event }: Line): Line {
+    return event;
+  }
+
+  protected idOf(line: Line): unknown {
+    return line.id;
+  }
+
+  protected outcomeOf({ result, error }: Line): Outcome {
+    if (error === undefined) return { ok: true, result };
+    return { ok: false, error: `${error.code} ${error.details.code}`, message: error.message };
+  }
+}
+
+/** What an update has in every dialect, no field more and none less. */
+function expectUpdate(line: Line): Update {
+  const { dropped, ...fields } = line;
+  assertEquals(
+    Object.keys(fields).sort(),
+    ["data", "name", "sequence", "subscription_id", "timestamp"],
+    JSON.stringify(line),
+  );
+  assertMatch(line.timestamp, /^\d{10,}\.\d{9}$/);
+  assert(dropped === undefined || dropped > 0, "dropped is there when it is more than none");
+  return line as Update;
+}
+
+/** The dialects there are. */
+export type Dialect = "AXON" | "JSON-RPC" | "AI Assist" | "AimX";
+
+/** Opens a connection in each dialect, greeted where that is asked; with a token as the dialect shows one. */
 export const SPEAKERS: readonly {
-  readonly dialect: string;
-  readonly open: (client: RawClient) => Promise<Speaker>;
+  readonly dialect: Dialect;
+  readonly open: (client: RawClient, token?: string) => Promise<Speaker>;
 }[] = [
   {
     dialect: "AXON",
-    async open(client) {
+    async open(client, token) {
       await client.hello();
-      return new Axon(client);
+      return await loggedIn(new Axon(client), token);
     },
   },
-  { dialect: "JSON-RPC", open: (client) => Promise.resolve(new JsonRpc(client)) },
-  { dialect: "AI Assist", open: (client) => Promise.resolve(new AiAssist(client)) },
+  { dialect: "JSON-RPC", open: (client, token) => loggedIn(new JsonRpc(client), token) },
+  { dialect: "AI Assist", open: (client, token) => loggedIn(new AiAssist(client), token) },
+  {
+    dialect: "AimX",
+    async open(client, token) {
+      const auth = token === undefined ? {} : { auth_token: token };
+      const { welcome } = await client.askBare({ hello: { version: "1.0", ...auth } });
+      assertEquals(welcome?.authenticated, token !== undefined);
+      return new Aimx(client);
+    },
+  },
 ];
+
+async function loggedIn(speaker: Speaker, token: string | undefined): Promise<Speaker> {
+  if (token === undefined) return speaker;
+  const outcome = await speaker.call("auth.login", { token });
+  assert(outcome.ok, JSON.stringify(outcome));
+  return speaker;
+}

@@ -7,7 +7,7 @@
 import { assertGreater, assertRejects } from "@std/assert";
 import { playTranscript, readTranscripts } from "../support/transcript.ts";
 
-const PAGES = ["axon.md", "json-rpc.md"];
+const PAGES = ["axon.md", "json-rpc.md", "aimx.md"];
 
 for (const page of PAGES) {
   const url = new URL(`../../docs/protocol/${page}`, import.meta.url);

@@ -87,9 +87,11 @@ Deno.test("the program needs its Worker's files, and none that are only types or
     assert(files.includes(file), file);
   }
   assert(files.includes("src/cli/commands/send.ts"), "what is loaded when it is used");
-  for (const file of ["src/core/ports.ts", "src/std.d.ts"]) assert(!files.includes(file), file);
+  for (const file of ["src/daemon/worker_messages.ts", "src/std.d.ts"]) {
+    assert(!files.includes(file), file);
+  }
   assert(!files.some((file) => file.startsWith("tests/")));
-  assertEquals(packages, ["@logtape/logtape", "deno-std", "zod"]);
+  assertEquals(packages, ["@cfworker/json-schema", "@logtape/logtape", "deno-std", "zod"]);
 });
 
 Deno.test("compiling asks for the Worker, no prompt, the bound of the heap and named rights", () => {

@@ -2,13 +2,12 @@
 
 import { cursorsIn } from "../../src/core/consumers.ts";
 import { assert, assertEquals } from "@std/assert";
-import { fromFileUrl } from "@std/path";
 import { committedEvent } from "../support/committed_event.ts";
+import { lastOfKilled } from "../support/killed_child.ts";
 import { Random } from "../support/random.ts";
 import { eventsOf, StorePlace } from "../support/test_store.ts";
 
 const ROUNDS = 6;
-const CHILD = fromFileUrl(new URL("../support/commit_child.ts", import.meta.url));
 
 Deno.test(`a process killed in the middle of commits has lost nothing in ${ROUNDS} rounds`, async () => {
   await using place = new StorePlace();
@@ -16,7 +15,9 @@ Deno.test(`a process killed in the middle of commits has lost nothing in ${ROUND
   let finished = 0;
   for (let round = 0; round < ROUNDS; round++) {
     const before = finished;
-    finished = await commitUntilKilled(place, 1 + random.below(60));
+    await place.close();
+    const lines = 1 + random.below(60);
+    finished = await lastOfKilled("commit_child.ts", { args: [place.path], lines });
     assert(finished > before, "the round committed something");
     const store = await place.open();
     const events = await eventsOf(store);
@@ -36,25 +37,3 @@ Deno.test(`a process killed in the middle of commits has lost nothing in ${ROUND
   }
   assert(!place.logged.some(({ level }) => level === "error"));
 });
-
-/** Lets a process commit so often, kills it, and answers the last seq that it said was in. */
-async function commitUntilKilled(place: StorePlace, commits: number): Promise<number> {
-  await place.close();
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-prompt", "--no-remote", "--cached-only", CHILD, place.path],
-    stdout: "piped",
-    stderr: "inherit",
-  }).spawn();
-  let said = "";
-  let killed = false;
-  for await (const part of child.stdout.pipeThrough(new TextDecoderStream())) {
-    said += part;
-    if (!killed && said.split("\n").length > commits) {
-      child.kill("SIGKILL");
-      killed = true;
-    }
-  }
-  assertEquals((await child.status).signal, "SIGKILL");
-  // The kill may have cut the last line.
-  return Number(said.split("\n").slice(0, -1).at(-1));
-}

@@ -25,16 +25,31 @@ interface Options {
 
 const KEPT = ["PATH", "HOME", "DENO_DIR", "XDG_CACHE_HOME", "TMPDIR"];
 
+/** What runs the program, behind the name of Deno. */
+export const RUN: readonly string[] = [
+  "run",
+  "-A",
+  "--no-prompt",
+  "--no-remote",
+  "--quiet",
+  MAIN,
+];
+
+/** The environment of the program: what it needs to run, and what is given. */
+export function environment(given: Record<string, string> = {}): Record<string, string> {
+  const kept = KEPT.map((name) => [name, Deno.env.get(name)]).filter(([, value]) => value);
+  return { ...Object.fromEntries(kept), ...given };
+}
+
 /** The command for `postern` with these arguments, for tests that need the process itself. */
 export function posternCommand(
   args: readonly string[],
   options: Options & { piped?: boolean } = {},
 ): Deno.Command {
-  const kept = KEPT.map((name) => [name, Deno.env.get(name)]).filter(([, value]) => value);
   return new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-prompt", "--no-remote", "--quiet", MAIN, ...args],
+    args: [...RUN, ...args],
     clearEnv: true,
-    env: { ...Object.fromEntries(kept), ...options.env },
+    env: environment(options.env),
     cwd: options.cwd,
     stdin: options.piped || options.stdin !== undefined ? "piped" : "null",
     stdout: "piped",

@@ -5,19 +5,11 @@
  */
 
 import { cursorWrite } from "../../src/core/consumers.ts";
-import { openKvStore } from "../../src/store/kv_store.ts";
 import type { Unit } from "../../src/core/ports.ts";
 import { committedEvent } from "./committed_event.ts";
-import { batchOf, unitOf } from "./test_store.ts";
+import { batchOf, openQuietly, unitOf } from "./test_store.ts";
 
-const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
-
-const store = await openKvStore({
-  path: Deno.args[0]!,
-  hint: { read: () => null, write() {}, close() {} },
-  log: SILENT,
-  newEpoch: () => "the epoch",
-});
+const store = await openQuietly(Deno.args[0]!);
 const encoder = new TextEncoder();
 let head = store.state.head;
 for (let round = head;; round++) {

@@ -115,6 +115,11 @@ export class RawClient implements Disposable {
     return lines;
   }
 
+  /** Lines that were pushed and that no test took yet. */
+  get keptPushed(): readonly Line[] {
+    return this.#pushed;
+  }
+
   /** Fails if anything came and was not yet taken, up to the answer of a `status` sent now. */
   async expectNothingPushed(): Promise<void> {
     const barrier = `barrier${++this.#lastId}`;

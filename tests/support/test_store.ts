@@ -70,6 +70,16 @@ export class StorePlace implements AsyncDisposable {
   }
 }
 
+/** Opens a store for a process that notes no head and says nothing. */
+export function openQuietly(path: string): Promise<LogStore> {
+  return openKvStore({
+    path,
+    hint: { read: () => null, write() {}, close() {} },
+    log: { debug() {}, info() {}, warn() {}, error() {} },
+    newEpoch: () => "the epoch",
+  });
+}
+
 /** A batch of these units and nothing else, or with what `more` says. */
 export function batchOf(units: readonly Unit[], more: Partial<CommitBatch> = {}): CommitBatch {
   return {

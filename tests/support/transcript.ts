@@ -3,8 +3,8 @@
  *
  * The lines of a fenced block are: `-> text` sent as it stands; `<- {...}` the next line received;
  * `-- remark`; and the stage directions `== daemon {config}` (first line only), `== connection NAME` (a new one, or
- * back to a known one), `== nothing` (nothing was pushed), `== closed` (the daemon ends the connection) and
- * `== restart`. The first connection is there by itself.
+ * back to a known one; `== connection NAME DIALECT` where it is not the block's), `== nothing` (nothing was pushed),
+ * `== closed` (the daemon ends the connection) and `== restart`. The first connection is there by itself.
  *
  * Placeholders in `->` lines are filled in: `<token>`, `<agent_id>`. In `<-` lines they match what they name;
  * two that have the same number (`<uuid:1>`) must be the same value, in `->` lines too. An object that ends in
@@ -25,10 +25,12 @@ export interface Transcript {
 }
 
 /** The tags of blocks that are conversations. */
-export const DIALECTS = ["axon", "json-rpc"] as const;
+export const DIALECTS = ["axon", "json-rpc", "aimx"] as const;
 export type Dialect = typeof DIALECTS[number];
 
 const MORE = "<...>";
+/** The id of a request that no page has. */
+const BARRIER = 987_654_321;
 const MATCHERS: Record<string, (value: unknown) => boolean> = {
   any: () => true,
   text: (value) => typeof value === "string" && value !== "",
@@ -39,6 +41,9 @@ const MATCHERS: Record<string, (value: unknown) => boolean> = {
   agent_id: matching(/^ed25519\.[0-9a-f]{32}$/),
   public_key: matching(/^[A-Za-z0-9+/]{43}=$/),
   version: matching(/^\d+\.\d+\.\d+$/),
+  server: matching(/^postern\/\d+\.\d+\.\d+$/),
+  timestamp: matching(/^\d{10,}\.\d{9}$/),
+  type_id: matching(/^0x[0-9a-f]{16}$/),
 };
 
 /** Every block of `page` that is tagged with a dialect, named after the heading it stands under. */
@@ -85,6 +90,7 @@ export async function playTranscript(transcript: Transcript): Promise<void> {
 class Stage {
   readonly #daemon: TestDaemon;
   readonly #connections = new Map<string, RawClient>();
+  readonly #dialects = new Map<string, Dialect>();
   readonly #known = new Map<string, unknown>();
   readonly #ended = new Set<RawClient>();
   readonly #dialect: Dialect;
@@ -106,15 +112,17 @@ class Stage {
 
   /** Shows that every open connection has received no more than what the page printed. */
   async expectQuiet(): Promise<void> {
-    for (const client of this.#connections.values()) {
-      if (!this.#ended.has(client)) await this.#expectNothing(client);
+    for (const [name, client] of this.#connections) {
+      if (!this.#ended.has(client)) await this.#expectNothing(client, name);
     }
   }
 
   async #direct(direction: string): Promise<void> {
-    const [word = "", name = ""] = direction.split(" ");
-    if (word === "connection") this.#name = name;
-    else if (word === "nothing") await this.#expectNothing(await this.#client());
+    const [word = "", name = "", dialect] = direction.split(" ");
+    if (word === "connection") {
+      this.#name = name;
+      if (dialect !== undefined) this.#dialects.set(name, dialect as Dialect);
+    } else if (word === "nothing") await this.#expectNothing(await this.#client(), this.#name);
     else if (word === "closed") await this.#expectClosed();
     else if (word === "restart") {
       await this.#daemon.restart();
@@ -122,10 +130,12 @@ class Stage {
     } else fail(`unknown stage direction "${word}"`);
   }
 
-  async #expectNothing(client: RawClient): Promise<void> {
-    if (this.#dialect === "axon") return await client.expectNothingPushed();
-    await client.send({ jsonrpc: "2.0", id: "barrier", method: "system.ping" });
-    assertEquals((await client.next()).id, "barrier", "nothing should have been pushed");
+  async #expectNothing(client: RawClient, name: string): Promise<void> {
+    const dialect = this.#dialects.get(name) ?? this.#dialect;
+    if (dialect === "axon") return await client.expectNothingPushed();
+    const barrier = dialect === "aimx" ? { id: BARRIER } : { jsonrpc: "2.0", id: BARRIER };
+    await client.send({ ...barrier, method: "system.ping" });
+    assertEquals((await client.next()).id, BARRIER, "nothing should have been pushed");
   }
 
   async #expectClosed(): Promise<void> {

@@ -5,6 +5,7 @@ import { shown } from "../../client/mod.ts";
 import type { Command, Context } from "../command.ts";
 import { EXIT, UsageError } from "../exit_codes.ts";
 import { columns } from "../format.ts";
+import { readNamedFile } from "../input.ts";
 import { targetOf } from "../session.ts";
 
 /** As much as the daemon reads. */
@@ -50,18 +51,8 @@ async function checkOwn(context: Context): Promise<string | null> {
 
 async function checkFile(path: string): Promise<string> {
   const { parseConfig } = await import("../../daemon/config.ts");
-  parseConfig(readNamed(path), path);
+  parseConfig(readNamedFile(path, MAX_CONFIG_BYTES), path);
   return path;
-}
-
-function readNamed(path: string): string {
-  try {
-    const { size } = Deno.statSync(path);
-    if (size <= MAX_CONFIG_BYTES) return Deno.readTextFileSync(path);
-  } catch (error) {
-    throw new UsageError(`the file cannot be read: ${(error as Error).message}`);
-  }
-  throw new UsageError(`${path} has more than ${MAX_CONFIG_BYTES} bytes`);
 }
 
 async function show(context: Context): Promise<number> {

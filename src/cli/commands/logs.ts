@@ -4,6 +4,7 @@ import { join } from "@std/path";
 import { PosternError } from "../../client/mod.ts";
 import type { Command, Context } from "../command.ts";
 import { EXIT } from "../exit_codes.ts";
+import { interruptible } from "../interrupt.ts";
 import { lastLines, type LogEnd, type LogFollower } from "../log_lines.ts";
 import { type Output, printable } from "../output.ts";
 import { targetOf } from "../session.ts";
@@ -56,20 +57,14 @@ function readEnd(path: string, count: number): LogEnd {
 
 async function follow(follower: LogFollower, { out }: Context): Promise<void> {
   const interrupted = new AbortController();
-  const interrupt = () => interrupted.abort();
-  Deno.addSignalListener("SIGINT", interrupt);
-  Deno.addSignalListener("SIGTERM", interrupt);
-  try {
+  await interruptible(() => interrupted.abort(), async () => {
     while (!interrupted.signal.aborted) {
       for (const lines of follower.news()) await print(lines, out);
       if (follower.missed) await out.note("postern: the log was cut here, lines may be missing");
       follower.missed = false;
       await pause(LOOK_MS, interrupted.signal);
     }
-  } finally {
-    Deno.removeSignalListener("SIGINT", interrupt);
-    Deno.removeSignalListener("SIGTERM", interrupt);
-  }
+  });
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {

@@ -8,6 +8,7 @@ import type { InboundEvent, Subscription } from "../../client/mod.ts";
 import { type Command, type Context, FILTER_OPTIONS } from "../command.ts";
 import { EXIT, UsageError } from "../exit_codes.ts";
 import { eventLine, gapLine, prettyEvent } from "../format.ts";
+import { interruptible } from "../interrupt.ts";
 import type { Output } from "../output.ts";
 import { withKinds } from "../kinds.ts";
 import { withClient } from "../session.ts";
@@ -47,19 +48,13 @@ export const command: Command = {
 };
 
 async function follow(stream: Subscription, { out, values }: Context): Promise<number> {
-  const interrupted = () => stream.close();
   const toText = values.flag("pretty") ? prettyEvent : eventLine;
-  Deno.addSignalListener("SIGINT", interrupted);
-  Deno.addSignalListener("SIGTERM", interrupted);
-  try {
+  return await interruptible(() => stream.close(), async () => {
     await stream.started;
     if (!out.json && out.isTerminal) await out.note("-- following; Ctrl-C ends");
     for await (const event of stream) await print(event, { out, toText });
     return EXIT.ok;
-  } finally {
-    Deno.removeSignalListener("SIGINT", interrupted);
-    Deno.removeSignalListener("SIGTERM", interrupted);
-  }
+  });
 }
 
 interface Printing {

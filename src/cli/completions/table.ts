@@ -39,7 +39,7 @@ export function completionTable(commands: readonly Command[]): CommandWord[] {
 }
 
 function optionWord({ name, short, value, many, choices, help }: Option): OptionWord {
-  const path = name === "dir" ? "directory" : value === "PATH" ? "file" : "free";
+  const path = name === "dir" ? "directory" : value?.startsWith("PATH") ? "file" : "free";
   const kind = choices ?? path;
   return { name, short: short ?? null, help, many: many === true, value: value ?? null, kind };
 }
