@@ -1,12 +1,12 @@
 #!/bin/sh
 # Installs what some tests need beside Node and npm: socat and jq for the shell program of docs/clients.md,
-# zsh and fish for their completions, groff for the manual page.
+# zsh and fish for their completions, groff for the manual page, nc for the walk-through of AimX.
 # Tests that miss a tool are ignored and say so; hence this never fails. It does nothing when all is there,
 # uses apt-get when it runs as root, and otherwise says what is missing.
 set -u
 
 missing=""
-for tool in socat jq zsh fish groff; do
+for tool in socat jq zsh fish groff nc; do
   command -v "$tool" >/dev/null 2>&1 || missing="$missing $tool"
 done
 [ -n "$missing" ] || exit 0
@@ -18,8 +18,9 @@ fi
 
 # The lists of packages may be absent or old, so a first failure is answered with an update.
 install() {
-  # shellcheck disable=SC2086 # one word for each tool
-  DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing
+  packages=$(echo "$missing" | sed 's/ nc$/ netcat-openbsd/')
+  # shellcheck disable=SC2086 # one word for each package
+  DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $packages
 }
 if install >/dev/null 2>&1 || { apt-get update && install; } >/dev/null 2>&1; then
   echo "test tools: installed:$missing"
