@@ -64,7 +64,7 @@ function unitOf(events: readonly LogEvent[]): Unit {
   const dedup = keyed.map(({ seq }) => (
     { key: `owner key-${seq}-é`, seq, msgId: `00000000-0000-4000-8000-${seq}` }
   ));
-  return { events, dedup };
+  return { events, dedup, documents: [] };
 }
 
 async function freeze(directory: string): Promise<Content> {

@@ -44,9 +44,11 @@ const COMMIT_DOCUMENTS = 64;
 const COMMIT_TEXT_BYTES = 112 * 1024;
 
 const NO_DEDUP: DedupEntry[] = [];
+const NO_DOCUMENTS: readonly DocumentWrite[] = [];
 
 interface PendingUnit {
   readonly events: readonly NewEvent[];
+  readonly documents: readonly DocumentWrite[];
   readonly chars: number;
   readonly ticket: Ticket<readonly Appended[]>;
 }
@@ -110,12 +112,21 @@ export class GroupCommit {
     return new Promise((resolve) => this.#backlogWaiters.push({ chars, resolve }));
   }
 
-  /** Appends events that are stored together or not at all. */
-  append(events: readonly NewEvent[]): Ticket<readonly Appended[]> {
+  /**
+   * Appends events that are stored together or not at all.
+   *
+   * @param documents Changes that are stored with them. Whoever changes a document so changes it so always: in what
+   * order the two ways take effect is not said.
+   */
+  append(
+    events: readonly NewEvent[],
+    documents: readonly DocumentWrite[] = NO_DOCUMENTS,
+  ): Ticket<readonly Appended[]> {
     let chars = 0;
+    for (const { content } of documents) chars += content?.text?.length ?? 0;
     for (const event of events) chars += event.envelope.length + LINE_OVERHEAD;
     const ticket = new Ticket<readonly Appended[]>();
-    this.#units.push({ events, chars, ticket });
+    this.#units.push({ events, documents, chars, ticket });
     this.#backlogChars += chars;
     this.start();
     return ticket;
@@ -229,7 +240,7 @@ export class GroupCommit {
     // Times never run backwards in the log, whatever the wall clock does.
     const now = this.#clock.now();
     const bufferedAtMs = this.#lastMs = Math.max(this.#lastMs, now);
-    return pending.map(({ events }) => {
+    return pending.map(({ events, documents }) => {
       let dedup: DedupEntry[] = NO_DEDUP;
       const sequenced = events.map((event): LogEvent => {
         seq++;
@@ -238,7 +249,7 @@ export class GroupCommit {
         const expiresAtMs = ttlMs === null || ttlMs >= this.#maxTtlMs ? null : now + ttlMs;
         return { seq, bufferedAtMs, kind, topic, expiresAtMs, envelope };
       });
-      return { events: sequenced, dedup };
+      return { events: sequenced, dedup, documents };
     });
   }
 

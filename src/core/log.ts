@@ -145,8 +145,14 @@ export class EventLog implements Documents {
    * Appends events together or not at all. The ticket is settled when they are on disk.
    *
    * An event whose dedup key is taken is not appended; its place in the answer tells of the first one.
+   *
+   * @param documents Changes that are stored with the events or not at all; such events have no dedup keys.
    */
-  append(events: readonly NewEvent[]): Ticket<readonly Appended[]> {
+  append(
+    events: readonly NewEvent[],
+    documents: readonly DocumentWrite[] = [],
+  ): Ticket<readonly Appended[]> {
+    if (documents.length > 0) return this.#commits.append(events, documents);
     for (const { dedupKey } of events) if (dedupKey !== null) return this.#appendOnce(events);
     return this.#commits.append(events);
   }

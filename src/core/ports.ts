@@ -55,10 +55,12 @@ export interface Documents {
   put(write: DocumentWrite): Ticket<void>;
 }
 
-/** Events that are stored together or not at all, with what they are remembered by. */
+/** Events that are stored together or not at all, with what they are remembered by and what changes with them. */
 export interface Unit {
   readonly events: readonly LogEvent[];
   readonly dedup: readonly DedupEntry[];
+  /** Few and small: their text goes in one piece. */
+  readonly documents: readonly DocumentWrite[];
 }
 
 /** Everything that one group commit carries. */

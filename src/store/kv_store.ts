@@ -169,10 +169,13 @@ class KvStore implements LogStore {
   async #store(parcel: Parcel, also: readonly Mutate[]): Promise<void> {
     if (parcel.units === 0 && also.length === 0) return;
     const chunks = parcel.blocks.flatMap(chunkMutations);
+    const documents = this.#documents.encode(parcel.documents);
     try {
-      await this.#pieces(chunks);
-      await this.#atomic([...also, ...parcelMutations(parcel)]);
+      await this.#pieces([...chunks, ...documents.pieces]);
+      await this.#atomic([...also, ...parcelMutations(parcel), ...documents.changes]);
+      await this.#forget(documents.stored());
     } catch (error) {
+      await this.#forget(documents.failed());
       if (chunks.length > 0) {
         await this.#forget(parcel.blocks.flatMap(({ block }) => chunkRemovals(block)));
       }
@@ -214,7 +217,7 @@ class KvStore implements LogStore {
   }
 }
 
-const EMPTY_PARCEL: Parcel = { units: 0, head: 0, blocks: [] };
+const EMPTY_PARCEL: Parcel = { units: 0, head: 0, blocks: [], documents: [] };
 
 async function readState(
   kv: Deno.Kv,

@@ -7,7 +7,7 @@
  */
 
 import type { DedupEntry, LogEvent } from "../core/event.ts";
-import type { Unit } from "../core/ports.ts";
+import type { DocumentWrite, Unit } from "../core/ports.ts";
 import { BLOCK_BYTES, encodeBlocks, type EncodedBlock, lineChars } from "./block_value.ts";
 
 /** What goes into one atomic operation. */
@@ -16,6 +16,7 @@ export interface Parcel {
   /** The seq of its last event. */
   readonly head: number;
   readonly blocks: readonly EncodedBlock[];
+  readonly documents: readonly DocumentWrite[];
 }
 
 /** Ten blocks of 60 KiB stay below the 800 KiB of one atomic operation with room for what rides along. */
@@ -25,6 +26,7 @@ const BLOCKS_PER_PARCEL = 10;
 interface Segment {
   readonly units: number;
   readonly blocks: readonly EncodedBlock[];
+  readonly documents: readonly DocumentWrite[];
 }
 
 /** Packs units, in their order. */
@@ -51,10 +53,11 @@ function sealed(segments: readonly Segment[]): Parcel {
     units: segments.reduce((sum, segment) => sum + segment.units, 0),
     head: blocks.at(-1)!.block.lastSeq,
     blocks,
+    documents: segments.flatMap((segment) => segment.documents),
   };
 }
 
-/** Single events share blocks; several events that belong together have blocks of their own. */
+/** Single events share blocks; what belongs together with others has blocks of its own. */
 function segmentsOf(units: readonly Unit[]): Segment[] {
   const segments: Segment[] = [];
   let events: LogEvent[] = [];
@@ -64,16 +67,17 @@ function segmentsOf(units: readonly Unit[]): Segment[] {
     if (events.length === 0) return;
     for (const block of encodeBlocks(events, dedup)) {
       const { firstSeq, lastSeq } = block.block;
-      segments.push({ units: lastSeq - firstSeq + 1, blocks: [block] });
+      segments.push({ units: lastSeq - firstSeq + 1, blocks: [block], documents: [] });
     }
     [events, dedup, chars] = [[], [], 0];
   };
   for (const unit of units) {
     const [event] = unit.events;
     const size = lineChars(event!, unit.dedup[0]);
-    if (unit.events.length > 1 || chars + size > BLOCK_BYTES) flush();
-    if (unit.events.length > 1) {
-      segments.push({ units: 1, blocks: blocksOf(unit) });
+    const isAlone = unit.events.length > 1 || unit.documents.length > 0;
+    if (isAlone || chars + size > BLOCK_BYTES) flush();
+    if (isAlone) {
+      segments.push({ units: 1, blocks: blocksOf(unit), documents: unit.documents });
       continue;
     }
     events.push(event!);

@@ -11,6 +11,7 @@ import type {
   CommitBatch,
   CommitOutcome,
   Document,
+  DocumentWrite,
   LogStore,
   StoreState,
 } from "../../src/core/ports.ts";
@@ -121,6 +122,7 @@ export class MemoryStore implements LogStore {
     const blocks = this.#blocksOf(batch, storedUnits);
     if (batch.keepEvents) { for (const block of blocks) this.#blocks.set(block.firstSeq, block); }
     this.#head = blocks.at(-1)?.lastSeq ?? this.#head;
+    for (const { documents } of batch.units.slice(0, storedUnits)) this.#write(documents);
     const restStored = failure === undefined || storedUnits > 0;
     const merged = restStored ? this.#storeRest(batch) : [];
     return {
@@ -158,11 +160,15 @@ export class MemoryStore implements LogStore {
     return blocks;
   }
 
-  #storeRest({ documents, droppedBlocks, merges }: CommitBatch): Block[] {
+  #write(documents: readonly DocumentWrite[]): void {
     for (const { key, content } of documents) {
       if (content === null) this.#documents.delete(key.join());
       else this.#documents.set(key.join(), { key, ...content });
     }
+  }
+
+  #storeRest({ documents, droppedBlocks, merges }: CommitBatch): Block[] {
+    this.#write(documents);
     for (const { firstSeq } of droppedBlocks) this.#blocks.delete(firstSeq);
     return merges.map((run) => {
       const whole = blockOf(run.flatMap(({ events }) => events), run.flatMap(({ dedup }) => dedup));

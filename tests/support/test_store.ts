@@ -105,7 +105,7 @@ export function unitOf(firstSeq: number, made: readonly NewEvent[], bufferedAtMs
   const dedup = made.flatMap(({ dedupKey, msgId }, i) =>
     dedupKey === null ? [] : [{ key: dedupKey, seq: firstSeq + i, msgId }]
   );
-  return { events, dedup };
+  return { events, dedup, documents: [] };
 }
 
 /** Events as units of their own. */
