@@ -180,6 +180,7 @@ function newEvent(to: string, sent: Message, context: Context): NewEvent {
     kind,
     ref,
     topic,
+    originator: caller.client?.originator ?? null,
     payload,
   });
   return {
@@ -188,9 +189,13 @@ function newEvent(to: string, sent: Message, context: Context): NewEvent {
     topic,
     envelope,
     ttlMs: ttl_secs === undefined ? null : ttl_secs * 1000,
-    // A key means something to its sender only: the token's, or none.
-    dedupKey: dedup_key === undefined ? null : `${caller.principal?.tokenId ?? ""} ${dedup_key}`,
+    dedupKey: dedup_key === undefined ? null : `${senderOf(context)} ${dedup_key}`,
   };
+}
+
+/** Whose dedup keys they are: the client's, else its token's, else nobody's. */
+function senderOf({ caller }: Context): string {
+  return caller.client?.originator ?? caller.principal?.tokenId ?? "";
 }
 
 const page = {

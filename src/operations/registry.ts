@@ -34,6 +34,7 @@ import {
 import { requireRecordChange, requireRemote } from "./remote.ts";
 import { TOKEN_CREATE, TOKEN_LIST, TOKEN_REVOKE, TOKEN_ROTATE } from "./tokens.ts";
 import {
+  ECHO_PING,
   SYSTEM_HELLO,
   SYSTEM_PING,
   SYSTEM_SHUTDOWN,
@@ -50,6 +51,7 @@ export type AnyOperation = Operation<any, any>;
 const TABLE = [
   SYSTEM_HELLO,
   SYSTEM_PING,
+  ECHO_PING,
   SYSTEM_STATUS,
   SYSTEM_WHOAMI,
   systemOperations(() => OPERATIONS),

@@ -55,6 +55,24 @@ export const SYSTEM_PING = defineOperation({
   handle: (_params, { services }) => ({ pong: true as const, timestamp: services.clock.now() }),
 });
 
+export const ECHO_PING = defineOperation({
+  name: "echo.ping",
+  summary:
+    "See that the daemon answers, and what it was asked; for clients of the CheetahClaws note.",
+  scope: "read",
+  params: z.looseObject({}),
+  result: z.object({
+    pong: z.literal(true),
+    ts: z.number().describe("epoch seconds"),
+    echo: z.unknown().describe("the parameters"),
+  }),
+  handle: (params, { services }) => ({
+    pong: true as const,
+    ts: services.clock.now() / 1000,
+    echo: params,
+  }),
+});
+
 export const SYSTEM_STATUS = defineOperation({
   name: "system.status",
   summary: "Uptime, connections and counts.",

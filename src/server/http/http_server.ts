@@ -9,6 +9,7 @@
 import { JsonRpcCodec } from "../../codecs/json_rpc.ts";
 import { PosternError, shown } from "../../core/errors.ts";
 import type { Principal } from "../../core/principal.ts";
+import { audit } from "../../operations/observe.ts";
 import { invoke, requireScope } from "../../operations/registry.ts";
 import { Connection } from "../connection.ts";
 import type { ServerContext } from "../context.ts";
@@ -44,6 +45,10 @@ export interface HttpOptions {
 /** How long a failed authentication is held back; each further one twice as long, up to the most. */
 const LOGIN_DELAY_MS = 100;
 const MAX_LOGIN_DELAY_MS = 3200;
+/** How often the audit notes that a token was shown, however many requests show it. */
+const LOGIN_NOTED_MS = 60_000;
+/** Tokens of which that is remembered. */
+const LOGINS_KEPT = 1001;
 /** After so long without a further failure they are forgotten. */
 const FORGET_FAILURES_MS = 10_000;
 
@@ -52,6 +57,8 @@ export class HttpServer {
   readonly #options: HttpOptions;
   readonly #routes: readonly { readonly route: Route; readonly pattern: URLPattern }[];
   readonly #wires = new Set<WebSocketWire>();
+  /** When each token was last noted in the audit. */
+  readonly #loginsMs = new Map<string, number>();
   #sseClients = 0;
   #failures = 0;
   #lastFailureMs = 0;
@@ -89,9 +96,12 @@ export class HttpServer {
       requireVersion(request);
       const found = this.#find(request, url);
       const caller = await this.#callerOf(request);
+      const minted = await this.#identify(request, caller);
       const response = await found.route.handle({ request, url, params: found.params, caller });
       caller.producer.end();
-      return response.status === 101 ? response : withVersion(response);
+      if (response.status === 101) return response;
+      if (minted !== null) response.headers.set("x-client-id", minted);
+      return withVersion(response);
     } catch (error) {
       return withVersion(this.#refusal(error));
     }
@@ -128,15 +138,45 @@ export class HttpServer {
 
   async #callerOf(request: Request): Promise<HttpCaller> {
     const { context } = this.#options;
+    const { services } = context;
+    const given = authenticated(request, services.tokens);
+    const principal = given ?? context.trusted();
+    const onBehalfOf = principal === null ? null : userIn(request);
     const loginFailed = () => this.#loginFailed();
-    let principal = authenticated(request, context.services.tokens);
-    if (principal === undefined) {
+    const caller = new HttpCaller({ principal, onBehalfOf, loginFailed });
+    if (given === undefined) {
+      audit("auth.login", "auth_failed", { services, caller });
       await loginFailed();
       throw new PosternError("auth_failed", "the request's token is not valid");
     }
-    principal ??= context.trusted();
-    const onBehalfOf = principal === null ? null : userIn(request);
-    return new HttpCaller({ principal, onBehalfOf, loginFailed });
+    if (given !== null) this.#noteLogin(given, caller);
+    return caller;
+  }
+
+  /** Every request authenticates; the audit has each token once in a while. */
+  #noteLogin({ tokenId }: Principal, caller: HttpCaller): void {
+    const { services } = this.#options.context;
+    const now = services.clock.now();
+    const before = this.#loginsMs.get(tokenId);
+    if (before !== undefined && now - before < LOGIN_NOTED_MS) return;
+    this.#loginsMs.delete(tokenId);
+    this.#loginsMs.set(tokenId, now);
+    if (this.#loginsMs.size > LOGINS_KEPT) {
+      this.#loginsMs.delete(this.#loginsMs.keys().next().value!);
+    }
+    audit("auth.login", "ok", { services, caller });
+  }
+
+  /** Makes the caller the client that its headers say. @returns The id that was minted for it, if one was. */
+  async #identify({ headers }: Request, caller: HttpCaller): Promise<string | null> {
+    const kind = headers.get("x-client-kind");
+    if (kind === null) return null;
+    const id = headers.get("x-client-id");
+    const params = { client_kind: kind, ...(id === null ? {} : { client_id: id }) };
+    const { services } = this.#options.context;
+    const call = { operation: "system.hello", params, opened: false };
+    const hello = await invoke(call, { services, caller }) as { readonly client_id?: string };
+    return hello.client_id ?? null;
   }
 
   /** Nobody can be told apart here: whoever guesses makes wrong tokens slow for all, and right ones for none. */
@@ -246,6 +286,7 @@ export class HttpServer {
       transport: "websocket",
       codec: new JsonRpcCodec(),
       principal: caller.principal,
+      client: caller.client,
     });
     try {
       admit(connection);
