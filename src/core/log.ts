@@ -99,6 +99,11 @@ export class EventLog implements Documents {
     });
   }
 
+  /** Whether the last commit was stored. */
+  get isHealthy(): boolean {
+    return this.#healthy;
+  }
+
   get epoch(): string {
     return this.#store.state.epoch;
   }

@@ -12,6 +12,31 @@ export interface Clock {
   now(): number;
 }
 
+/** Randomness and hashes for what must stay secret. */
+export interface Secrets {
+  /** 256 bits, in hex. */
+  random(): string;
+  /** SHA-256 of a text, in hex. */
+  hash(text: string): string;
+}
+
+/** What the audit keeps of one authentication or change. Never a secret, never a parameter. */
+export interface AuditEntry {
+  readonly op: string;
+  /** `ok` or an error code. */
+  readonly outcome: string;
+  readonly tokenId: string | null;
+  readonly originator: string | null;
+  readonly transport: string;
+  /** On whose behalf a service says that it asks. */
+  readonly onBehalfOf: string | null;
+}
+
+/** Takes what is to be kept of who did what. */
+export interface Audit {
+  note(entry: AuditEntry): void;
+}
+
 /** The log for people who run the daemon. Never a token, a client_id or a payload goes in. */
 export interface Log {
   debug(message: string, fields?: Record<string, unknown>): void;
@@ -21,7 +46,7 @@ export interface Log {
 }
 
 /** What documents are about. A store keeps any of them alike; a new one costs a name here. */
-export const COLLECTIONS = ["cursor", "record", "value"] as const;
+export const COLLECTIONS = ["cursor", "record", "value", "token", "client"] as const;
 
 export type Collection = typeof COLLECTIONS[number];
 

@@ -20,7 +20,7 @@ const milliseconds = (least: number) => whole(least, MAX_TIMER_MS);
 const seconds = (least: number) => whole(least, 10 * 365 * 86_400);
 
 const NAMES_IN_USE =
-  /^(daemon\.|config\.|identity\.|events\.|head\.|log$|clients$|\.)|\.(sock|new)$/;
+  /^(daemon\.|config\.|identity\.|events\.|head\.|log$|clients$|blobs$|\.)|\.(sock|new)$/;
 
 const tokenPath = z.string()
   .regex(/^[A-Za-z0-9._-]{1,64}$/, "must be the name of a file in the directory")

@@ -5,15 +5,11 @@ import { DEFAULTS } from "./config_defaults.ts";
 
 /** Keys of parts that are still to come. They are checked, so that a file can be written for both. */
 const WITHOUT_EFFECT: readonly string[] = [
-  "http",
   "permissions",
   "sessions",
-  "tokens",
-  "limits.blob_bytes",
-  "limits.rate",
+  "tokens.rotation_days",
   "daemon.auto_start",
   "daemon.idle_timeout_ms",
-  "log.audit",
 ];
 
 /** The keys that say something else than the defaults and change nothing in this version. */

@@ -7,19 +7,18 @@
  */
 
 import { join } from "@std/path";
-import { Consumers } from "../core/consumers.ts";
-import { EventLog } from "../core/log.ts";
 import type { Log, LogStore } from "../core/ports.ts";
-import { type RemoteToken, Tokens } from "../core/principal.ts";
-import { RecordPolicy } from "../core/record_policy.ts";
-import { Records } from "../core/records.ts";
+import type { RemoteToken } from "../core/principal.ts";
 import { VERSION } from "../core/version.ts";
-import type { Identity, Limits, Services } from "../operations/operation.ts";
+import type { Identity } from "../operations/operation.ts";
 import type { ServerLimits } from "../server/context.ts";
 import { findOperation } from "../operations/registry.ts";
 import type { ConnectionCount } from "../server/connection_count.ts";
+import { blobRoutes } from "../server/http/blob_routes.ts";
 import { Server } from "../server/server.ts";
 import { openKvStore } from "../store/kv_store.ts";
+import { AuditFile } from "./audit.ts";
+import { BlobFiles } from "./blobs.ts";
 import { type Config, defaultConfig } from "./config.ts";
 import { changedKeys, keysWithoutEffect } from "./config_changes.ts";
 import { removeDiscovery, writeDiscovery } from "./discovery.ts";
@@ -27,9 +26,9 @@ import { openHeadHint } from "./head_hint.ts";
 import { loadOrCreateIdentity } from "./identity.ts";
 import { LocalCaller } from "./local_caller.ts";
 import { keepMetricsRecord } from "./metrics_record.ts";
-import { NO_PEERS } from "./no_peers.ts";
+import { type DaemonServices, makeServices, type ServiceHooks } from "./services.ts";
 import { prepareStoreFiles } from "./store_files.ts";
-import { loadOrCreateToken } from "./token.ts";
+import { loadOrCreateToken, replaceToken } from "./token.ts";
 
 /** What a sandboxed process cannot ask the machine. */
 export interface HostFacts {
@@ -43,6 +42,8 @@ export interface DaemonOptions {
   readonly directory: string;
   /** @default `<directory>/postern.sock` */
   readonly socketPath?: string;
+  /** @default `<directory>/http.sock` */
+  readonly httpSocketPath?: string;
   /** @default {@linkcode defaultConfig} */
   readonly config?: Config;
   readonly host?: HostFacts;
@@ -94,7 +95,11 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     version: VERSION,
     startedAtMs: Date.now(),
   };
-  const parts = { store, identity, token, host, log };
+  const audit = new AuditFile(join(directory, "log", "audit.jsonl"), {
+    uid: host.uid,
+    ...auditSettings(config),
+  });
+  const parts = { store, identity, token, host, log, audit };
   const daemon = new Daemon({ ...options, config }, parts);
   try {
     await options.beforeListening?.(daemon);
@@ -112,6 +117,7 @@ interface Parts {
   readonly token: string;
   readonly host: HostFacts;
   readonly log: Log;
+  readonly audit: AuditFile;
 }
 
 /** A running daemon. */
@@ -119,13 +125,15 @@ export class Daemon implements AsyncDisposable {
   readonly agentId: string;
   readonly epoch: string;
   readonly socketPath: string;
+  readonly httpSocketPath: string;
   /** Resolves with the reason once everything is closed. */
   readonly closed: Promise<string>;
   readonly #options: DaemonOptions;
   readonly #parts: Parts;
-  readonly #services: Services;
+  readonly #services: DaemonServices;
+  readonly #blobs: BlobFiles;
+  #graceTimer: ReturnType<typeof setTimeout> | undefined;
   readonly #server: Server;
-  readonly #tokens: Tokens;
   readonly #tidyTimer: ReturnType<typeof setInterval>;
   #endMetrics: () => void = () => {};
   #config: Config;
@@ -135,16 +143,22 @@ export class Daemon implements AsyncDisposable {
 
   /** Use {@linkcode startDaemon}. */
   constructor(options: DaemonOptions & { readonly config: Config }, parts: Parts) {
+    const { directory } = options;
     this.#options = options;
     this.#parts = parts;
     this.#config = options.config;
     this.#token = parts.token;
-    this.#tokens = new Tokens(parts.token, options.remoteToken);
     this.agentId = parts.identity.agentId;
     this.epoch = parts.store.state.epoch;
-    this.socketPath = options.socketPath ?? join(options.directory, "postern.sock");
+    this.socketPath = options.socketPath ?? join(directory, "postern.sock");
+    this.httpSocketPath = options.httpSocketPath ?? join(directory, "http.sock");
     this.closed = new Promise((resolve) => this.#resolveClosed = resolve);
-    this.#services = this.#makeServices();
+    this.#services = makeServices({
+      ...parts,
+      directory,
+      uid: parts.host.uid,
+      remoteToken: options.remoteToken,
+    }, this.#hooks());
     this.#server = new Server({
       services: this.#services,
       codecSettings: {
@@ -154,6 +168,13 @@ export class Daemon implements AsyncDisposable {
       limits: limitsOf(options.config),
       diagnostics: parts.log,
       openConnections: options.openConnections,
+    });
+    this.#blobs = new BlobFiles({
+      directory,
+      uid: parts.host.uid,
+      maxBytes: () => this.#config.limits.blob_bytes,
+      retentionMs: options.config.ipc.buffer_ttl_secs * 1000,
+      now: () => Date.now(),
     });
     this.#tidyTimer = setInterval(() => this.#tidy(), TIDY_INTERVAL_MS);
   }
@@ -171,13 +192,13 @@ export class Daemon implements AsyncDisposable {
   /** Listens, and tells clients where. */
   async listen(): Promise<void> {
     this.#endMetrics = await keepMetricsRecord(this.#services);
-    const listener = Deno.listen({ transport: "unix", path: this.socketPath });
-    this.#server.serve(listener);
-    // Under the launcher's umask it is 0600 from the beginning; elsewhere the directory keeps others out, or the
-    // umask does for the moment until here.
-    const { mode: socketMode, gid } = this.#config.socket;
-    if (gid !== null) Deno.chownSync(this.socketPath, null, gid);
-    Deno.chmodSync(this.socketPath, parseInt(socketMode, 8));
+    this.#server.serve(Deno.listen({ transport: "unix", path: this.socketPath }));
+    this.#open(this.socketPath);
+    const withHttp = this.#config.http.enabled;
+    if (withHttp) {
+      await this.#serveHttp();
+      this.#open(this.httpSocketPath);
+    }
     const { host, identity } = this.#parts;
     const { directory, mode = "foreground" } = this.#options;
     await writeDiscovery(directory, {
@@ -186,12 +207,38 @@ export class Daemon implements AsyncDisposable {
       hostname: host.hostname,
       version: identity.version,
       started_at: new Date(identity.startedAtMs).toISOString(),
-      sockets: { ndjson: relativeTo(directory, this.socketPath) },
+      sockets: {
+        ndjson: relativeTo(directory, this.socketPath),
+        ...(withHttp ? { http: relativeTo(directory, this.httpSocketPath) } : {}),
+      },
       token_path: this.#config.ipc.token_path,
       agent_id: identity.agentId,
       epoch: this.epoch,
       mode,
     }, host.uid);
+  }
+
+  /**
+   * Under the launcher's umask a socket is 0600 from the beginning; elsewhere the directory keeps others out, or the
+   * umask does for the moment until here.
+   */
+  #open(path: string): void {
+    const { mode, gid } = this.#config.socket;
+    if (gid !== null) Deno.chownSync(path, null, gid);
+    Deno.chmodSync(path, parseInt(mode, 8));
+  }
+
+  #serveHttp(): Promise<void> {
+    const { http, name } = this.#config;
+    return this.#server.serveHttp(this.httpSocketPath, {
+      settings: {
+        heartbeatMs: http.heartbeat_secs * 1000,
+        maxSseClients: http.max_sse_clients,
+        unauthenticatedMetrics: http.unauthenticated_metrics,
+        name,
+      },
+      routes: blobRoutes(this.#blobs),
+    });
   }
 
   /**
@@ -206,19 +253,17 @@ export class Daemon implements AsyncDisposable {
     );
     this.#config = { ...this.#config, limits: config.limits, records: config.records };
     this.#services.recordPolicy.replace(config.records);
+    this.#services.rateLimits.replace(config.limits.rate);
+    this.#parts.audit.configure(auditSettings(config));
     this.#server.setLimits(limitsOf(this.#config));
     return fixed;
   }
 
   /** Takes the token file as it is now; connections that showed another token end. */
   async reloadToken(): Promise<void> {
-    const { directory } = this.#options;
-    this.#token = await loadOrCreateToken(
-      join(directory, this.#config.ipc.token_path),
-      this.#parts.host.uid,
-    );
-    this.#tokens.replaceOwner(this.#token);
-    this.#server.endRevoked((principal) => this.#tokens.isValid(principal));
+    this.#token = await loadOrCreateToken(this.#tokenPath, this.#parts.host.uid);
+    this.#services.tokens.replaceOwner(this.#token);
+    this.#endRevoked();
   }
 
   /** Stops gracefully: in progress is answered, then everything is closed. Idempotent. */
@@ -232,61 +277,48 @@ export class Daemon implements AsyncDisposable {
 
   async #close(reason: string): Promise<void> {
     clearInterval(this.#tidyTimer);
+    clearTimeout(this.#graceTimer);
+    this.#services.healthOf.stopping = true;
     this.#endMetrics();
     await this.#server.close(this.#config.daemon.shutdown_grace_ms);
     await this.#services.consumers.settle();
     await this.#services.records.settle();
     await this.#services.log.drain();
     await this.#parts.store.close();
+    this.#parts.audit.close();
     removeDiscovery(this.#options.directory);
     this.#resolveClosed(reason);
   }
 
-  #makeServices(): Services {
-    const { store, identity } = this.#parts;
-    const { config } = this.#options as { config: Config };
-    const clock = { now: () => Date.now() };
-    const log = new EventLog(store, {
-      clock,
-      retention: {
-        maxEvents: config.ipc.buffer_size,
-        maxBytes: config.ipc.buffer_byte_cap,
-        maxAgeMs: config.ipc.buffer_ttl_secs * 1000,
-      },
-    });
+  #hooks(): ServiceHooks {
     return {
-      identity,
-      clock,
-      log,
-      consumers: new Consumers(log, { clock, documents: store.state.documents }),
-      records: new Records(log, { clock, documents: store.state.documents }),
-      recordPolicy: new RecordPolicy(config.records),
-      peers: NO_PEERS,
-      tokens: this.#tokens,
-      counters: { messagesSent: 0, requests: 0, bytes: 0, dropped: 0, subscriptions: 0 },
-      features: ["buffer", "subscribe", "auth"],
-      limits: this.#limits(),
-      newId: () => crypto.randomUUID(),
+      config: () => this.#config,
       connectionCount: () => this.#server.connectionCount,
       shutdown: (reason) => {
         if (this.#options.onShutdown !== undefined) this.#options.onShutdown(reason);
         else queueMicrotask(() => this.close(reason));
       },
+      endRevoked: () => this.#endRevoked(),
+      rotateOwner: () => this.#rotateOwner(),
     };
   }
 
-  /** As they are when asked for: a reload changes them. */
-  #limits(): Limits {
-    const config = () => this.#config;
-    return {
-      requireToken: config().require_token,
-      get recordQueueSize() {
-        return config().records.queue_size;
-      },
-      get maxSubscriptions() {
-        return config().limits.max_subscriptions;
-      },
-    };
+  #endRevoked(): void {
+    this.#server.endRevoked((principal) => this.#services.tokens.isValid(principal));
+  }
+
+  #rotateOwner(): { readonly token: string; readonly old_valid_until: number } {
+    const graceMs = this.#config.tokens.rotation_grace_secs * 1000;
+    this.#token = replaceToken(this.#tokenPath, this.#parts.host.uid);
+    this.#services.tokens.replaceOwner(this.#token, graceMs);
+    // Whoever showed the one before is ended when that is over; a stop takes the timer with it.
+    clearTimeout(this.#graceTimer);
+    this.#graceTimer = setTimeout(() => this.#endRevoked(), graceMs);
+    return { token: this.#token, old_valid_until: Date.now() + graceMs };
+  }
+
+  get #tokenPath(): string {
+    return join(this.#options.directory, this.#config.ipc.token_path);
   }
 
   #tidy(): void {
@@ -297,6 +329,8 @@ export class Daemon implements AsyncDisposable {
       this.#parts.log.info("forgot an idle consumer", { consumer: name });
     }
     log.tidy();
+    this.#endRevoked();
+    this.#blobs.tidy();
   }
 }
 
@@ -314,6 +348,10 @@ function limitsOf(config: Config): ServerLimits {
     helloTimeoutMs: limits.hello_timeout_ms,
     trustSocket: config.trust_socket,
   };
+}
+
+function auditSettings({ log }: Config) {
+  return { enabled: log.audit, maxBytes: log.max_bytes, files: log.files };
 }
 
 function relativeTo(directory: string, path: string): string {

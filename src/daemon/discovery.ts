@@ -16,7 +16,7 @@ export interface Discovery {
   readonly version: string;
   /** ISO 8601, UTC. */
   readonly started_at: string;
-  readonly sockets: { readonly ndjson: string };
+  readonly sockets: { readonly ndjson: string; readonly http?: string };
   readonly token_path: string;
   readonly agent_id: string;
   readonly epoch: string;

@@ -111,6 +111,7 @@ async function prepare(options: LaunchOptions, means: Means) {
     type: "go",
     directory,
     socketPath: sockets.ndjson,
+    httpSocketPath: sockets.http,
     socketDirectory: sockets.isTemporary ? sockets.extraDirectory : null,
     host,
     mode: options.mode ?? "foreground",

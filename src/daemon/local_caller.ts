@@ -33,6 +33,9 @@ export interface LocalWatch {
 /** One caller within the process. */
 export class LocalCaller implements Caller {
   readonly isRemote = false;
+  readonly transport = "in-process";
+  readonly client = null;
+  readonly onBehalfOf = null;
   readonly principal: Principal = TRUSTED;
   readonly consumer = "default";
   readonly producer: Producer = new Producer();
@@ -110,6 +113,8 @@ export class LocalCaller implements Caller {
   /** It has said who it is by being here. */
   greet(): void {}
 
+  identify(): void {}
+
   login(): void {}
 
   loginFailed(): Promise<void> {
@@ -129,7 +134,7 @@ export class LocalCaller implements Caller {
     }
     const id = `local-${++this.#opened}`;
     this.#watches.set(id, request);
-    this.#services.counters.subscriptions++;
+    this.#services.metrics.subscriptions++;
     return id;
   }
 
@@ -137,7 +142,7 @@ export class LocalCaller implements Caller {
     const watch = this.#watches.get(subscriptionId);
     if (watch === undefined) return false;
     if ("end" in watch) watch.end();
-    this.#services.counters.subscriptions--;
+    this.#services.metrics.subscriptions--;
     return this.#watches.delete(subscriptionId);
   }
 

@@ -57,7 +57,7 @@ class Readings {
   }
 
   next(): Record<string, number> {
-    const { counters, identity, connectionCount } = this.#services;
+    const { metrics, identity, connectionCount } = this.#services;
     const now = this.#read();
     const secs = (now.atMs - this.#before.atMs) / 1000;
     if (secs >= REFRESH_MS / 1000) {
@@ -71,16 +71,16 @@ class Readings {
     return {
       connections: connectionCount(),
       ...this.#rates,
-      subscriptions: counters.subscriptions,
-      dropped: counters.dropped,
-      bytes: counters.bytes,
+      subscriptions: metrics.subscriptions,
+      dropped: metrics.dropped,
+      bytes: metrics.bytesReceived + metrics.bytesSent,
       uptime_secs: Math.max(0, Math.floor((now.atMs - identity.startedAtMs) / 1000)),
     };
   }
 
   #read(): Reading {
-    const { clock, counters, log } = this.#services;
-    return { atMs: clock.now(), requests: counters.requests, events: log.appendedCount };
+    const { clock, metrics, log } = this.#services;
+    return { atMs: clock.now(), requests: metrics.requestCount, events: log.appendedCount };
   }
 }
 

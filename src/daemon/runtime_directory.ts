@@ -11,7 +11,7 @@ import { PosternError, shown } from "../core/errors.ts";
 import { lookAt, shownMode } from "./safe_file.ts";
 
 /** Directories that are made in it. */
-export const SUBDIRECTORIES = ["log", "clients"] as const;
+export const SUBDIRECTORIES = ["log", "clients", "blobs"] as const;
 
 /** Sockets that may lie in it. */
 export const SOCKET_NAMES = ["postern.sock", "http.sock"] as const;

@@ -43,6 +43,15 @@ export function openOwnFile(path: string, options: OwnFileOptions): Deno.FsFile 
 }
 
 /**
+ * Opens a file of ours that is there, for reading.
+ *
+ * @throws {PosternError} `permission_denied` when something else stands at the path.
+ */
+export function openOwnFileToRead(path: string, options: OwnFileOptions): Deno.FsFile {
+  return openChecked(path, { read: true }, options);
+}
+
+/**
  * The text of a file of ours, or `null` when there is none.
  *
  * @param path Where it is.

@@ -32,6 +32,11 @@ function load(path: string, uid: number | null): string | null {
   );
 }
 
+/** Puts a new token into the file, in one step. */
+export function replaceToken(path: string, uid: number | null): string {
+  return create(path, uid);
+}
+
 function create(path: string, uid: number | null): string {
   const token = crypto.getRandomValues(new Uint8Array(32)).toHex();
   // Without a newline: clients of the AXON spec send what the file holds.

@@ -17,6 +17,7 @@ export interface GoMessage {
   readonly type: "go";
   readonly directory: string;
   readonly socketPath: string;
+  readonly httpSocketPath: string;
   /** A directory outside that was made for the sockets and goes away with them. */
   readonly socketDirectory: string | null;
   readonly host: HostFacts;

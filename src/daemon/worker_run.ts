@@ -86,9 +86,17 @@ class WorkerRun {
     try {
       const log = await openLog(go.directory, go.config.log, go.host.uid);
       this.#log = log;
-      const { directory, socketPath, config, host, mode } = go;
+      const { directory, socketPath, httpSocketPath, config, host, mode } = go;
       const watched = noticing(log, this.#notices);
-      this.#daemon = await this.#start({ directory, socketPath, config, host, mode, log: watched });
+      this.#daemon = await this.#start({
+        directory,
+        socketPath,
+        httpSocketPath,
+        config,
+        host,
+        mode,
+        log: watched,
+      });
       this.#go = go;
       log.info("ready", { agent_id: this.#daemon.agentId, epoch: this.#daemon.epoch, mode });
       if (go.previousEpoch !== null) reportRecovery(log, go.previousEpoch, this.#daemon.epoch);
@@ -111,6 +119,7 @@ class WorkerRun {
 
   async #tidy(go: GoMessage): Promise<void> {
     removeIfPresent(go.socketPath);
+    removeIfPresent(go.httpSocketPath);
     removeDiscovery(go.directory);
     removePid(go.directory);
     if (go.socketDirectory !== null) removeIfEmpty(go.socketDirectory);

@@ -176,6 +176,9 @@ function configOf({ remote, writable }: Plan): Config {
     require_token: remote === null || authToken !== null,
     // Version 1 of AXON knows no token.
     ipc: { ...defaults.ipc, allow_v1: false },
+    // Remote access is AimX's socket and no other.
+    http: { ...defaults.http, enabled: false },
+    log: { ...defaults.log, audit: false },
     records: {
       policy,
       writable: [...writable],

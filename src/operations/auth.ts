@@ -3,6 +3,7 @@
 import { z } from "zod";
 import { PosternError } from "../core/errors.ts";
 import { type Principal, SCOPES } from "../core/principal.ts";
+import { audit } from "./observe.ts";
 import { type Context, defineOperation } from "./operation.ts";
 import { boundedText } from "./params.ts";
 import { isOwnRecord } from "../core/records.ts";
@@ -64,14 +65,18 @@ export const AUTH_ACCESS = defineOperation({
 async function login(
   operation: string,
   token: string,
-  { services, caller }: Context,
+  context: Context,
 ): Promise<Principal> {
+  const { services, caller } = context;
   const principal = services.tokens.authenticate(token);
   if (principal === null) {
+    services.metrics.authFailures++;
+    audit("auth.login", "auth_failed", context);
     await caller.loginFailed();
     throw new PosternError("auth_failed", `${operation}: the token is not valid`);
   }
   caller.login(principal);
+  audit("auth.login", "ok", context);
   return principal;
 }
 

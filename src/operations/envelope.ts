@@ -14,18 +14,21 @@ export interface EnvelopeFields {
   readonly kind: Kind;
   readonly ref: string | null;
   readonly topic: string | null;
+  /** The sender's public name, if it has one. */
+  readonly originator: string | null;
   /** Any JSON value; numbers beyond JavaScript's are kept as they were written. */
   readonly payload: unknown;
 }
 
 /** The envelope as one line of JSON. */
 export function encodeEnvelope(fields: EnvelopeFields): string {
-  const { id, ts, kind, ref, topic, payload } = fields;
+  const { id, ts, kind, ref, topic, originator, payload } = fields;
   let text = `{"v":1,"id":"` + id + addresses(fields.from, fields.to) + ts;
   text += ref === null && topic === null
-    ? `,"kind":"` + kind + `","ref":null,"payload":`
+    ? `,"kind":"` + kind + `","ref":null,`
     : `,"kind":"${kind}","ref":${JSON.stringify(ref)},` +
-      (topic === null ? `"payload":` : `"topic":"${topic}","payload":`);
+      (topic === null ? "" : `"topic":"${topic}",`);
+  text += originator === null ? `"payload":` : `"originator":"${originator}","payload":`;
   return text + JSON.stringify(payload) + "}";
 }
 

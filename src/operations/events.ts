@@ -111,12 +111,12 @@ function sendOne(to: string, sent: Message, context: Context): Handled<Sent> {
   const event = newEvent(to, sent, context);
   if (!isSelf(to, context)) {
     return services.peers.deliver(to, event.envelope).then(() => {
-      services.counters.messagesSent++;
+      services.metrics.messagesSent++;
       return { msg_id: event.msgId };
     });
   }
   return services.log.append([event]).map(([first]): Sent => {
-    if (!first!.duplicate) services.counters.messagesSent++;
+    if (!first!.duplicate) services.metrics.messagesSent++;
     return acceptedAs(first!);
   });
 }
@@ -139,7 +139,7 @@ function sendBatch(to: string, sent: readonly Message[], context: Context): Tick
     );
   }
   return context.services.log.append(events).map((appended): Sent => {
-    context.services.counters.messagesSent += appended.filter((one) => !one.duplicate).length;
+    context.services.metrics.messagesSent += appended.filter((one) => !one.duplicate).length;
     const all = appended.map(acceptedAs);
     return { ...all.at(-1)!, events: all };
   });
@@ -180,6 +180,7 @@ function newEvent(to: string, sent: Message, context: Context): NewEvent {
     kind,
     ref,
     topic,
+    originator: caller.client?.originator ?? null,
     payload,
   });
   return {
@@ -188,9 +189,13 @@ function newEvent(to: string, sent: Message, context: Context): NewEvent {
     topic,
     envelope,
     ttlMs: ttl_secs === undefined ? null : ttl_secs * 1000,
-    // A key means something to its sender only: the token's, or none.
-    dedupKey: dedup_key === undefined ? null : `${caller.principal?.tokenId ?? ""} ${dedup_key}`,
+    dedupKey: dedup_key === undefined ? null : `${senderOf(context)} ${dedup_key}`,
   };
+}
+
+/** Whose dedup keys they are: the client's, else its token's, else nobody's. */
+function senderOf({ caller }: Context): string {
+  return caller.client?.originator ?? caller.principal?.tokenId ?? "";
 }
 
 const page = {

@@ -8,8 +8,12 @@ import type { z } from "zod";
 import type { Consumers } from "../core/consumers.ts";
 import type { Filter } from "../core/filter.ts";
 import type { EventLog } from "../core/log.ts";
-import type { Clock, Peers } from "../core/ports.ts";
-import type { Principal, Scope, Tokens } from "../core/principal.ts";
+import type { ClientIdentity, Clients } from "../core/clients.ts";
+import type { Metrics } from "../core/metrics.ts";
+import type { Audit, Clock, Peers } from "../core/ports.ts";
+import type { Principal, Scope } from "../core/principal.ts";
+import type { RateLimits } from "../core/rate_limit.ts";
+import type { Tokens } from "../core/tokens.ts";
 import type { Producer } from "../core/record.ts";
 import type { RecordPolicy } from "../core/record_policy.ts";
 import type { Records } from "../core/records.ts";
@@ -25,12 +29,20 @@ export interface Services {
   readonly recordPolicy: RecordPolicy;
   readonly peers: Peers;
   readonly tokens: Tokens;
-  readonly counters: Counters;
+  readonly clients: Clients;
+  readonly rateLimits: RateLimits;
+  readonly metrics: Metrics;
+  readonly audit: Audit;
   /** Extra features of this build, as AXON's `hello` lists them. */
   readonly features: readonly string[];
   readonly limits: Limits;
   newId(): string;
   connectionCount(): number;
+  health(): HealthReport;
+  /** Ends the connections of tokens that are no longer valid. */
+  endRevoked(): void;
+  /** Replaces the owner token. @returns It, and until when the one before is still taken. */
+  rotateOwner(): { readonly token: string; readonly old_valid_until: number };
   /** Begins a graceful stop; returns at once. */
   shutdown(reason: string): void;
 }
@@ -53,16 +65,23 @@ export interface Identity {
   readonly startedAtMs: number;
 }
 
-/** Counts since the start of the process, and what is open now. */
-export interface Counters {
-  messagesSent: number;
-  requests: number;
-  /** Received and sent on sockets. */
-  bytes: number;
-  /** Record updates that readers did not get because they did not read. */
-  dropped: number;
-  /** Open now. */
-  subscriptions: number;
+/** How a part of the daemon is. */
+export type ComponentState = "ok" | "failing";
+
+/** How the daemon is. */
+export interface HealthReport {
+  /** `degraded` while something cannot be written. */
+  readonly status: "healthy" | "degraded";
+  /** Whether it takes requests: recovered, and not stopping. */
+  readonly ready: boolean;
+  readonly version: string;
+  readonly uptime_seconds: number;
+  readonly components: {
+    readonly store: ComponentState;
+    readonly disk: ComponentState;
+    readonly log_directory: ComponentState;
+  };
+  readonly metrics: Readonly<Record<string, number>>;
 }
 
 /** A subscription as an operation asks a connection for it. */
@@ -88,10 +107,19 @@ export interface RecordWatchRequest {
   readonly sendInitial: boolean;
 }
 
+/** How a caller is connected. */
+export type Transport = "socket" | "http" | "websocket" | "in-process";
+
 /** Whoever calls: one connection, with what it has said of itself. */
 export interface Caller {
   /** Whether it is remote access to records, for which the policy and a record's opt-in must allow a change too. */
   readonly isRemote: boolean;
+  /** How it is connected, for the audit. */
+  readonly transport: Transport;
+  /** Who it is, once it has said so. */
+  readonly client: ClientIdentity | null;
+  /** On whose behalf a service says that it asks; for the audit only. */
+  readonly onBehalfOf: string | null;
   /** Counts as producer of what it sets. */
   readonly producer: Producer;
   readonly principal: Principal | null;
@@ -99,6 +127,8 @@ export interface Caller {
   readonly consumer: string;
   /** Notes a successful hello. */
   greet(consumer: string): void;
+  /** Notes which client it is. */
+  identify(client: ClientIdentity): void;
   /** Notes a successful authentication. */
   login(principal: Principal): void;
   /** Notes a failed one. Resolves when it may be answered: later each time. */
@@ -146,6 +176,7 @@ export interface Operation<P = unknown, R = unknown, N extends string = string, 
   readonly pipelined?: true;
   /** Changes the record that its parameters name: for remote access the policy and its opt-in must allow that too. */
   readonly changesRecord?: true;
+
   readonly params: z.ZodType<P, I>;
   readonly result: z.ZodType<R>;
   /** @throws PosternError with the codes that the operation's page names. */

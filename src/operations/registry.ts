@@ -16,6 +16,8 @@ import {
   EVENT_SUBSCRIBE,
   EVENT_UNSUBSCRIBE,
 } from "./events.ts";
+import type { Principal, Scope } from "../core/principal.ts";
+import { observe } from "./observe.ts";
 import type { Context, Handled, Operation } from "./operation.ts";
 import { PEER_LIST } from "./peers.ts";
 import { invalidParams } from "./params.ts";
@@ -30,7 +32,9 @@ import {
   RECORD_UNSUBSCRIBE,
 } from "./records.ts";
 import { requireRecordChange, requireRemote } from "./remote.ts";
+import { TOKEN_CREATE, TOKEN_LIST, TOKEN_REVOKE, TOKEN_ROTATE } from "./tokens.ts";
 import {
+  ECHO_PING,
   SYSTEM_HELLO,
   SYSTEM_PING,
   SYSTEM_SHUTDOWN,
@@ -47,6 +51,7 @@ export type AnyOperation = Operation<any, any>;
 const TABLE = [
   SYSTEM_HELLO,
   SYSTEM_PING,
+  ECHO_PING,
   SYSTEM_STATUS,
   SYSTEM_WHOAMI,
   systemOperations(() => OPERATIONS),
@@ -70,6 +75,10 @@ const TABLE = [
   RECORD_SUBSCRIBE,
   RECORD_UNSUBSCRIBE,
   RECORD_REMOVE,
+  TOKEN_CREATE,
+  TOKEN_LIST,
+  TOKEN_REVOKE,
+  TOKEN_ROTATE,
 ] as const;
 
 /** One of the table, for types that are made from it. */
@@ -98,6 +107,7 @@ export function invoke(
   call: { readonly operation: string; readonly params: unknown; readonly opened: boolean },
   context: Context,
 ): Handled<unknown> {
+  context.services.metrics.requestCount++;
   const operation = BY_NAME.get(call.operation);
   if (operation === undefined) {
     throw new PosternError(
@@ -105,12 +115,23 @@ export function invoke(
       `there is no operation ${shown(call.operation)}; system.operations lists them`,
     );
   }
-  context.services.counters.requests++;
-  if (context.caller.isRemote) requireRemote(operation, context);
-  authorise(operation, call.opened, context);
-  const parsed = operation.params.safeParse(call.params, { reportInput: true });
+  return observe(operation, context, () => carryOut(operation, call, context));
+}
+
+function carryOut(
+  operation: AnyOperation,
+  { opened, params }: { readonly opened: boolean; readonly params: unknown },
+  context: Context,
+): Handled<unknown> {
+  const { services, caller } = context;
+  if (caller.isRemote) requireRemote(operation, context);
+  authorise(operation, opened, context);
+  if (operation.scope !== null) {
+    services.rateLimits.take(caller.principal?.tokenId ?? "", operation.scope);
+  }
+  const parsed = operation.params.safeParse(params, { reportInput: true });
   if (!parsed.success) throw invalidParams(operation.name, parsed.error);
-  if (context.caller.isRemote) requireRecordChange(operation, parsed.data, context);
+  if (caller.isRemote) requireRecordChange(operation, parsed.data, context);
   return operation.handle(parsed.data, context);
 }
 
@@ -118,16 +139,29 @@ function authorise(operation: AnyOperation, opened: boolean, { caller, services 
   const { principal } = caller;
   const { name, scope } = operation;
   if (operation.handshake) return;
+  if (principal === null && (scope === null || opened) && !services.limits.requireToken) return;
+  requireScope(name, scope, principal);
+}
+
+/**
+ * Requires that whoever asks may do something of a class.
+ *
+ * @param what What is asked for, as a message names it.
+ * @param scope `null` where any token will do.
+ * @throws PosternError `auth_required`, `permission_denied`
+ */
+export function requireScope(
+  what: string,
+  scope: Scope | null,
+  principal: Principal | null,
+): asserts principal is Principal {
   if (principal === null) {
-    const open = scope === null || opened;
-    if (open && !services.limits.requireToken) return;
-    throw new PosternError("auth_required", `${name}: authenticate with a token first`);
+    throw new PosternError("auth_required", `${what}: authenticate with a token first`);
   }
-  if (scope !== null && !principal.scopes.has(scope)) {
-    throw new PosternError(
-      "permission_denied",
-      `${name}: needs the scope "${scope}", which this token does not have`,
-      { scope },
-    );
-  }
+  if (scope === null || principal.scopes.has(scope)) return;
+  throw new PosternError(
+    "permission_denied",
+    `${what}: needs the scope "${scope}", which this token does not have`,
+    { scope },
+  );
 }

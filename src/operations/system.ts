@@ -3,6 +3,7 @@
 import { z } from "zod";
 import { IPC_VERSION } from "../core/version.ts";
 import { defineOperation, type Operation } from "./operation.ts";
+import { clientId, clientKind, identify } from "./clients.ts";
 import { consumerName, seq } from "./params.ts";
 
 export const SYSTEM_HELLO = defineOperation({
@@ -14,17 +15,28 @@ export const SYSTEM_HELLO = defineOperation({
     consumer: consumerName.optional().describe(
       'whose cursor this connection uses; "default" if absent',
     ),
+    client_kind: clientKind.optional().describe(
+      "what sort of client it is; with it an authenticated connection has an identity",
+    ),
+    client_id: clientId.optional().describe("the secret that an earlier hello answered"),
   }),
   result: z.object({
     version: z.string().describe("the daemon's version"),
     epoch: z.string().describe("names the log; seqs of another epoch mean nothing here"),
     agent_id: z.string(),
     features: z.array(z.string()),
+    originator: z.string().optional().describe("public name of this client"),
+    client_id: z.string().optional().describe(
+      "a new secret, to be kept and shown the next time; absent when the one shown is known",
+    ),
   }),
-  handle({ consumer }, { services, caller }) {
+  handle({ consumer, client_kind, client_id }, context) {
+    const { services, caller } = context;
     caller.greet(consumer ?? "default");
+    const client = client_kind === undefined ? null : identify(client_kind, client_id, context);
     const { identity, log, features } = services;
     return {
+      ...client,
       version: identity.version,
       epoch: log.epoch,
       agent_id: identity.agentId,
@@ -41,6 +53,24 @@ export const SYSTEM_PING = defineOperation({
   params: z.object({}),
   result: z.object({ pong: z.literal(true), timestamp: z.number().describe("epoch milliseconds") }),
   handle: (_params, { services }) => ({ pong: true as const, timestamp: services.clock.now() }),
+});
+
+export const ECHO_PING = defineOperation({
+  name: "echo.ping",
+  summary:
+    "See that the daemon answers, and what it was asked; for clients of the CheetahClaws note.",
+  scope: "read",
+  params: z.looseObject({}),
+  result: z.object({
+    pong: z.literal(true),
+    ts: z.number().describe("epoch seconds"),
+    echo: z.unknown().describe("the parameters"),
+  }),
+  handle: (params, { services }) => ({
+    pong: true as const,
+    ts: services.clock.now() / 1000,
+    echo: params,
+  }),
 });
 
 export const SYSTEM_STATUS = defineOperation({
@@ -69,7 +99,7 @@ export const SYSTEM_STATUS = defineOperation({
     }),
   }),
   handle(_params, { services }) {
-    const { log, identity, clock, consumers, counters, peers } = services;
+    const { log, identity, clock, consumers, metrics, peers } = services;
     const uptime = Math.max(0, clock.now() - identity.startedAtMs) / 1000;
     const { head, front, bytes, blocks, dedup_keys } = log.counters;
     return {
@@ -80,7 +110,7 @@ export const SYSTEM_STATUS = defineOperation({
       connections: services.connectionCount(),
       services: [],
       peers_connected: peers.list().length,
-      messages_sent: counters.messagesSent,
+      messages_sent: metrics.messagesSent,
       messages_received: log.appendedCount,
       counters: { consumers: consumers.list().length, dedup_keys },
       store: { head_seq: head, front_seq: front, bytes, blocks },

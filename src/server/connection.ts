@@ -15,17 +15,20 @@ import {
 import { parseMessage } from "../codecs/json.ts";
 import { LineSplitter } from "../codecs/ndjson.ts";
 import { PosternError } from "../core/errors.ts";
-import { type Principal, TRUSTED } from "../core/principal.ts";
+import type { ClientIdentity } from "../core/clients.ts";
+import type { Principal } from "../core/principal.ts";
 import { Producer } from "../core/record.ts";
 import type {
   Caller,
   LogSubscriptionRequest,
   RecordWatchRequest,
+  Transport,
 } from "../operations/operation.ts";
 import { ConnectionStreams } from "./connection_streams.ts";
 import { Outbox } from "./outbox.ts";
 import { Requests } from "./requests.ts";
 import type { ServerContext } from "./context.ts";
+import type { Served, Wire } from "./served.ts";
 
 /** Failed authentications after which a connection is closed. */
 const MAX_LOGIN_FAILURES = 3;
@@ -40,9 +43,21 @@ const LONG_LINE_CHARS = 16 * 1024;
 /** Characters of events waiting for the disk, of all connections, above which none takes another request. */
 const MAX_BACKLOG_CHARS = 32 * 1024 * 1024;
 
+/** What is known of a connection before it has said anything. */
+export interface ConnectionOptions {
+  readonly transport?: Transport;
+  /** The dialect, where the transport allows one only. */
+  readonly codec?: Codec;
+  readonly principal?: Principal | null;
+  readonly client?: ClientIdentity | null;
+}
+
 /** One client's connection. */
-export class Connection implements Caller {
-  readonly #conn: Deno.Conn;
+export class Connection implements Caller, Served {
+  readonly transport: Transport;
+  /** A service that asks for others says so over HTTP. */
+  readonly onBehalfOf = null;
+  readonly #conn: Wire;
   readonly #context: ServerContext;
   readonly #outbox: Outbox;
   readonly #requests: Requests;
@@ -51,6 +66,7 @@ export class Connection implements Caller {
   readonly producer: Producer = new Producer();
   #codec: Codec | null = null;
   #principal: Principal | null;
+  #client: ClientIdentity | null;
   #consumer = "default";
   #loginFailures = 0;
   #helloTimer: ReturnType<typeof setTimeout>;
@@ -59,16 +75,19 @@ export class Connection implements Caller {
   #closed = false;
   #roomWaiters: (() => void)[] = [];
 
-  constructor(conn: Deno.Conn, context: ServerContext) {
+  constructor(conn: Wire, context: ServerContext, options: ConnectionOptions = {}) {
     this.#conn = conn;
     this.#context = context;
     const limits = context.limits();
-    this.#principal = limits.trustSocket ? TRUSTED : null;
+    this.transport = options.transport ?? "socket";
+    this.#codec = options.codec ?? null;
+    this.#client = options.client ?? null;
+    this.#principal = options.principal ?? context.trusted();
     this.#lines = new LineSplitter(limits.maxLineBytes);
     this.#outbox = new Outbox(conn, {
       limitBytes: () => context.outboxShare(),
       hold: (bytes) => context.holdOutput(bytes),
-      onWritten: (bytes) => context.services.counters.bytes += bytes,
+      onWritten: (bytes) => context.services.metrics.bytesSent += bytes,
       onRoom: () => this.#onRoom(),
       onBroken: () => this.close(),
     });
@@ -79,13 +98,26 @@ export class Connection implements Caller {
       send: (line) => this.#outbox.push(line + "\n"),
       onAnswered: () => this.#onAnswered(),
       closedTo: () => this.#closedTo(),
-      asRefusal: (error) => this.#asRefusal(error),
+      asRefusal: context.asRefusal,
     });
     this.#helloTimer = setTimeout(() => this.#onSilence(), limits.helloTimeoutMs);
+    if (this.#codec !== null) clearTimeout(this.#helloTimer);
   }
 
   get principal(): Principal | null {
     return this.#principal;
+  }
+
+  get isPaused(): boolean {
+    return !this.#outbox.hasRoomForStream;
+  }
+
+  get client(): ClientIdentity | null {
+    return this.#client;
+  }
+
+  identify(client: ClientIdentity): void {
+    this.#client = client;
   }
 
   get isRemote(): boolean {
@@ -197,7 +229,7 @@ export class Connection implements Caller {
       this.#accountForInput();
       const count = await this.#conn.read(space);
       if (count === null) break;
-      this.#context.services.counters.bytes += count;
+      this.#context.services.metrics.bytesReceived += count;
       await this.#handleLines(this.#lines.take(count));
       if (this.#lines.overlong) return this.#refuseLine();
     }
@@ -260,7 +292,7 @@ export class Connection implements Caller {
     try {
       message = parseMessage(line);
     } catch (error) {
-      this.#refuse(this.#asRefusal(error));
+      this.#refuse(this.#context.asRefusal(error));
       return undefined;
     }
     const codec = this.#codec ??= this.#choose(message);
@@ -326,18 +358,6 @@ export class Connection implements Caller {
   #endAfterReplies(): void {
     if (this.#stopping) return;
     this.stop();
-  }
-
-  /** What goes wrong unexpectedly is logged under an id, and only the id is told. */
-  #asRefusal(error: unknown): PosternError {
-    if (error instanceof PosternError) return error;
-    const id = this.#context.services.newId();
-    this.#context.diagnostics.error("an operation failed unexpectedly", { id, error });
-    return new PosternError(
-      "internal",
-      `something unexpected went wrong; the log has it as ${id}`,
-      { id },
-    );
   }
 
   #onSilence(): void {

@@ -81,7 +81,7 @@ export class ConnectionStreams {
     const subscription = this.#subscriptions.get(subscriptionId);
     if (subscription === undefined) return false;
     for (const stream of subscription.streams) stream.end();
-    this.#context.services.counters.subscriptions--;
+    this.#context.services.metrics.subscriptions--;
     return this.#subscriptions.delete(subscriptionId);
   }
 
@@ -155,7 +155,7 @@ export class ConnectionStreams {
   #add(id: string, subscription: Subscription): string {
     this.#subscriptions.set(id, subscription);
     this.#beginning.push(...subscription.streams);
-    this.#context.services.counters.subscriptions++;
+    this.#context.services.metrics.subscriptions++;
     return id;
   }
 
@@ -198,7 +198,7 @@ export class ConnectionStreams {
       encode: (update, dropped) =>
         codec.encodeRecordEvent(update, { subscriptionId, dropped }) + "\n",
       hold: holdRecords,
-      onDropped: (count) => services.counters.dropped += count,
+      onDropped: (count) => services.metrics.dropped += count,
     });
   }
 

@@ -1,7 +1,9 @@
 /** What the connections of one server share: services, limits, and the accounts of what they hold. */
 
 import type { CodecSettings } from "../codecs/codec.ts";
+import type { PosternError } from "../core/errors.ts";
 import type { Log } from "../core/ports.ts";
+import type { Principal } from "../core/principal.ts";
 import type { Services } from "../operations/operation.ts";
 import type { SharedEncodings } from "./shared_encodings.ts";
 import type { Turns } from "./turns.ts";
@@ -28,6 +30,10 @@ export interface ServerContext {
   readonly turns: Turns;
   /** The limits as they are now; a reload changes them. */
   limits(): ServerLimits;
+  /** Whom a connection without a token stands for: the owner where the socket is trusted, else nobody. */
+  trusted(): Principal | null;
+  /** What may be told of an error: what nobody expected is logged under an id, and only the id is told. */
+  asRefusal(error: unknown): PosternError;
   /** Bytes that one connection's outbox may take now. */
   outboxShare(): number;
   /**

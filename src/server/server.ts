@@ -12,11 +12,14 @@ import { fallbackCodec } from "../codecs/dialects.ts";
 import type { CodecSettings } from "../codecs/codec.ts";
 import { PosternError } from "../core/errors.ts";
 import type { Log } from "../core/ports.ts";
-import type { Principal } from "../core/principal.ts";
+import { type Principal, TRUSTED } from "../core/principal.ts";
 import type { Services } from "../operations/operation.ts";
 import { Connection } from "./connection.ts";
 import { ConnectionCount } from "./connection_count.ts";
 import type { ServerContext, ServerLimits } from "./context.ts";
+import { HttpServer, type HttpSettings } from "./http/http_server.ts";
+import type { Route } from "./http/route.ts";
+import type { Served } from "./served.ts";
 import { SharedEncodings } from "./shared_encodings.ts";
 import { Turns } from "./turns.ts";
 
@@ -40,14 +43,21 @@ const RECORDS_TOTAL_CHARS = 64 * 1024 * 1024;
 /** What an outbox may take even then, so that everyone is still answered, one request at a time. */
 const OUTBOX_LEAST_BYTES = 16 * 1024;
 
+/** What HTTP needs beside what all connections share. */
+export interface HttpServing {
+  readonly settings: HttpSettings;
+  readonly routes: readonly Route[];
+}
+
 /** The server of one daemon. */
 export class Server {
-  readonly #connections = new Set<Connection>();
+  readonly #connections = new Set<Served>();
   readonly #context: ServerContext;
   readonly #open: ConnectionCount;
   #listeners: Deno.Listener[] = [];
   #accepting: Promise<void>[] = [];
   #limits: ServerLimits;
+  #http: HttpServer | null = null;
   #inputBytes = 0;
   #outputBytes = 0;
   #recordChars = 0;
@@ -70,6 +80,8 @@ export class Server {
       },
       holdRecords: (chars) => (this.#recordChars += chars) > RECORDS_TOTAL_CHARS,
       outboxShare: () => this.#outboxShare(),
+      trusted: () => this.#limits.trustSocket ? TRUSTED : null,
+      asRefusal: (error) => asRefusal(error, services, diagnostics),
     };
     services.log.onAppended = () => this.#onAppended();
   }
@@ -101,12 +113,28 @@ export class Server {
     this.#accepting.push(this.#accept(listener));
   }
 
+  /** Serves HTTP on a Unix socket. Resolves when it listens. */
+  async serveHttp(path: string, options: HttpServing): Promise<void> {
+    this.#http = new HttpServer({
+      ...options,
+      context: this.#context,
+      connections: () => this.#connections,
+      admit: (served) => this.#admit(served),
+      leave: (served) => this.#leave(served),
+    });
+    await this.#http.listen(path);
+  }
+
   /** Stops accepting, answers what is in progress for at most `graceMs`, and closes every connection. */
   async close(graceMs: number): Promise<void> {
     for (const listener of this.#listeners) listener.close();
     this.#listeners = [];
     await Promise.all(this.#accepting);
-    const stopped = Promise.all([...this.#connections].map((connection) => connection.stop()));
+    const answered = this.#http?.stopAccepting();
+    const stopped = Promise.all([
+      answered,
+      ...[...this.#connections].map((connection) => connection.stop()),
+    ]);
     let timer: ReturnType<typeof setTimeout> | undefined;
     const grace = new Promise<void>((resolve) => timer = setTimeout(resolve, graceMs));
     await Promise.race([stopped, grace]);
@@ -116,9 +144,9 @@ export class Server {
 
   /** Not whoever asks for a little more just now, but whoever has taken most. */
   #endLargestHolder(): void {
-    const weight = ({ principal, heldInput }: Connection) =>
+    const weight = ({ principal, heldInput }: Served) =>
       principal === null ? heldInput + INPUT_TOTAL_BYTES : heldInput;
-    let largest: Connection | null = null;
+    let largest: Served | null = null;
     for (const connection of this.#connections) {
       if (connection.heldInput <= INPUT_SMALL_BYTES) continue;
       if (largest === null || weight(connection) > weight(largest)) largest = connection;
@@ -153,27 +181,52 @@ export class Server {
   }
 
   #welcome(conn: Deno.Conn): void {
-    if (this.#open.open >= this.#limits.maxConnections) {
-      this.#turnAway(conn);
-      return;
-    }
+    const refusal = this.#full();
+    if (refusal !== null) return this.#turnAway(conn, refusal);
     const connection = new Connection(conn, this.#context);
-    this.#connections.add(connection);
-    this.#open.enter();
-    connection.serve().finally(() => {
-      this.#connections.delete(connection);
-      this.#open.leave();
-    });
+    this.#enter(connection);
+    connection.serve().finally(() => this.#leave(connection));
   }
 
-  #turnAway(conn: Deno.Conn): void {
+  /** @throws PosternError `too_many` */
+  #admit(served: Served): void {
+    const refusal = this.#full();
+    if (refusal !== null) throw refusal;
+    this.#enter(served);
+  }
+
+  #enter(served: Served): void {
+    this.#connections.add(served);
+    this.#open.enter();
+  }
+
+  #leave(served: Served): void {
+    if (this.#connections.delete(served)) this.#open.leave();
+  }
+
+  #full(): PosternError | null {
     const { maxConnections } = this.#limits;
-    const error = new PosternError(
+    if (this.#open.open < maxConnections) return null;
+    return new PosternError(
       "too_many",
       `the daemon serves at most ${maxConnections} connections at once`,
       { limit: maxConnections },
     );
+  }
+
+  #turnAway(conn: Deno.Conn, error: PosternError): void {
     const line = fallbackCodec(this.#context.codecSettings).encodeError(null, error) + "\n";
     conn.write(new TextEncoder().encode(line)).catch(() => {}).finally(() => conn.close());
   }
+}
+
+function asRefusal(error: unknown, services: Services, diagnostics: Log): PosternError {
+  if (error instanceof PosternError) return error;
+  const id = services.newId();
+  diagnostics.error("an operation failed unexpectedly", { id, error });
+  return new PosternError(
+    "internal",
+    `something unexpected went wrong; the log has it as ${id}`,
+    { id },
+  );
 }

@@ -1,0 +1,245 @@
+/**
+ * The tokens that are valid now: the owner's, and named ones with scopes of their own.
+ *
+ * Invariants: a named token is kept as its hash only, and shown once, when it is made; secrets are compared in
+ * constant time and never leave this file; what a connection has shown holds as long as the token does.
+ *
+ * Bound: `MAX_TOKENS` named tokens.
+ */
+
+import { PosternError, shown } from "./errors.ts";
+import type { Clock, Document, Documents, DocumentWrite, Secrets } from "./ports.ts";
+import { type Principal, type RemoteToken, type Scope, TRUSTED } from "./principal.ts";
+import type { Ticket } from "./ticket.ts";
+
+/** How many named tokens one daemon keeps. One more is refused with `too_many`. */
+export const MAX_TOKENS = 1000;
+/** How exactly it is kept when a token was used last: each use would be a write. */
+const LAST_USED_STEP_MS = 60_000;
+
+/** What is known of a named token, its secret aside. */
+export interface NamedToken {
+  readonly id: string;
+  readonly name: string;
+  readonly scopes: readonly Scope[];
+  readonly createdMs: number;
+  readonly expiresMs: number | null;
+  readonly lastUsedMs: number | null;
+}
+
+/** A token with its secret, as it is told once. */
+export interface CreatedToken {
+  readonly token: NamedToken;
+  readonly secret: string;
+}
+
+interface Kept extends NamedToken {
+  readonly hash: string;
+  readonly principal: Principal;
+  lastUsedMs: number | null;
+}
+
+/** An owner token that was replaced and is still taken for a while. */
+interface Former {
+  readonly token: string;
+  readonly principal: Principal;
+  readonly untilMs: number;
+}
+
+export interface TokensOptions {
+  readonly documents: Documents;
+  readonly clock: Clock;
+  readonly secrets: Secrets;
+  /** The documents of the store among which the tokens are. */
+  readonly stored: readonly Document[];
+  /** One more token that is valid, for remote access. */
+  readonly remote?: RemoteToken | undefined;
+}
+
+/** A named token as its owner writes it: `pst_<id>_<secret>`. */
+const NAMED = /^pst_([0-9a-f]{16})_([0-9a-f]{64})$/;
+
+/** All tokens of one daemon. */
+export class Tokens {
+  readonly #options: TokensOptions;
+  readonly #named = new Map<string, Kept>();
+  #owner: string;
+  /** Whoever has shown the owner token as it is now. */
+  #ownerPrincipal: Principal = { ...TRUSTED };
+  #former: Former | null = null;
+  readonly #remote: { readonly token: string; readonly principal: Principal } | null;
+
+  /** @param owner The content of the token file. */
+  constructor(owner: string, options: TokensOptions) {
+    this.#owner = owner;
+    this.#options = options;
+    this.#remote = options.remote === undefined ? null : {
+      token: options.remote.token,
+      principal: { tokenId: "remote", scopes: new Set(options.remote.scopes), isRemote: true },
+    };
+    for (const document of options.stored) {
+      if (document.key[0] === "token") this.#keep(keptOf(document));
+    }
+  }
+
+  /**
+   * Takes a new owner token at once.
+   *
+   * @param graceMs How long the one before is still taken.
+   */
+  replaceOwner(token: string, graceMs = 0): void {
+    if (token === this.#owner) return;
+    const untilMs = this.#options.clock.now() + graceMs;
+    this.#former = graceMs > 0
+      ? { token: this.#owner, principal: this.#ownerPrincipal, untilMs }
+      : null;
+    this.#owner = token;
+    this.#ownerPrincipal = { ...TRUSTED };
+  }
+
+  /** Whether what the principal once showed still holds. */
+  isValid(principal: Principal): boolean {
+    if (principal === TRUSTED || principal === this.#ownerPrincipal) return true;
+    if (principal === this.#remote?.principal) return true;
+    const now = this.#options.clock.now();
+    if (principal === this.#former?.principal) return now < this.#former.untilMs;
+    const kept = this.#named.get(principal.tokenId);
+    return kept?.principal === principal && !isOver(kept, now);
+  }
+
+  /** Whom the token stands for, or `null`. */
+  authenticate(token: string): Principal | null {
+    // It is hex, and files that people edit end in a newline.
+    const given = token.trim().toLowerCase();
+    const now = this.#options.clock.now();
+    const named = NAMED.exec(given);
+    if (named !== null) return this.#authenticateNamed(given, named[1]!, now);
+    // Compared in any case, so that the time does not tell which of them it was like.
+    const isRemote = this.#remote !== null && equalInConstantTime(token.trim(), this.#remote.token);
+    if (equalInConstantTime(given, this.#owner)) return this.#ownerPrincipal;
+    if (isRemote) return this.#remote!.principal;
+    const former = this.#former;
+    if (former === null || now >= former.untilMs) return null;
+    return equalInConstantTime(given, former.token) ? former.principal : null;
+  }
+
+  /** Every named token, oldest first; those that have expired too. */
+  list(): NamedToken[] {
+    return [...this.#named.values()].sort((a, b) => a.createdMs - b.createdMs);
+  }
+
+  /**
+   * Makes a named token.
+   *
+   * @returns What is known of it, once it is on disk, and its secret, which nobody can read again.
+   * @throws PosternError `conflict` for a name that is taken, `too_many`.
+   */
+  create(
+    name: string,
+    scopes: readonly Scope[],
+    expiresMs: number | null,
+  ): Ticket<CreatedToken> {
+    const { clock, secrets, documents } = this.#options;
+    if (this.list().some((one) => one.name === name)) {
+      throw new PosternError("conflict", `token.create: there is a token ${shown(name)} already`);
+    }
+    if (this.#named.size >= MAX_TOKENS) {
+      throw new PosternError(
+        "too_many",
+        `token.create: ${MAX_TOKENS} tokens are kept at most; revoke one first`,
+        { limit: MAX_TOKENS },
+      );
+    }
+    const id = secrets.random().slice(0, 16);
+    const secret = `pst_${id}_${secrets.random()}`;
+    const kept: Kept = {
+      id,
+      name,
+      scopes,
+      createdMs: clock.now(),
+      expiresMs,
+      lastUsedMs: null,
+      hash: secrets.hash(secret),
+      principal: { tokenId: id, scopes: new Set(scopes) },
+    };
+    this.#keep(kept);
+    const stored = documents.put(tokenWrite(kept));
+    stored.whenSettled((outcome) => {
+      if (!outcome.ok) this.#named.delete(id);
+    });
+    return stored.map((): CreatedToken => ({ token: kept, secret }));
+  }
+
+  /**
+   * Revokes a token by its id or name, at once; it stays revoked when that cannot be stored until the next start.
+   *
+   * @throws PosternError `not_found`
+   */
+  revoke(reference: string): Ticket<void> {
+    const kept = this.#named.get(reference) ??
+      [...this.#named.values()].find(({ name }) => name === reference);
+    if (kept === undefined) {
+      throw new PosternError("not_found", `token.revoke: there is no token ${shown(reference)}`);
+    }
+    this.#named.delete(kept.id);
+    return this.#options.documents.put({ key: ["token", kept.id], content: null });
+  }
+
+  #authenticateNamed(given: string, id: string, now: number): Principal | null {
+    const kept = this.#named.get(id);
+    // The same work for an id that does not exist.
+    const hash = this.#options.secrets.hash(given);
+    const matches = equalInConstantTime(hash, kept?.hash ?? hash.replace(/./g, "x"));
+    if (!matches || kept === undefined || isOver(kept, now)) return null;
+    if (kept.lastUsedMs === null || now - kept.lastUsedMs >= LAST_USED_STEP_MS) {
+      kept.lastUsedMs = now;
+      this.#options.documents.put(tokenWrite(kept));
+    }
+    return kept.principal;
+  }
+
+  #keep(kept: Kept): void {
+    this.#named.set(kept.id, kept);
+  }
+}
+
+function isOver({ expiresMs }: NamedToken, now: number): boolean {
+  return expiresMs !== null && now >= expiresMs;
+}
+
+/** How a token is stored. Persisted: a new field needs a default for the documents that lack it. */
+function tokenWrite(
+  { id, name, scopes, createdMs, expiresMs, lastUsedMs, hash }: Kept,
+): DocumentWrite {
+  const fields = {
+    name,
+    scopes: scopes.join(" "),
+    created_ms: createdMs,
+    expires_ms: expiresMs,
+    last_used_ms: lastUsedMs,
+    hash,
+  };
+  return { key: ["token", id], content: { fields } };
+}
+
+function keptOf({ key: [, id], fields }: Document): Kept {
+  const scopes = (fields.scopes as string).split(" ").filter((scope) => scope !== "") as Scope[];
+  return {
+    id,
+    name: fields.name as string,
+    scopes,
+    createdMs: fields.created_ms as number,
+    expiresMs: fields.expires_ms as number | null,
+    lastUsedMs: fields.last_used_ms as number | null,
+    hash: fields.hash as string,
+    principal: { tokenId: id, scopes: new Set(scopes) },
+  };
+}
+
+function equalInConstantTime(given: string, secret: string): boolean {
+  let difference = given.length ^ secret.length;
+  for (let i = 0; i < secret.length; i++) {
+    difference |= (given.charCodeAt(i) || 0) ^ secret.charCodeAt(i);
+  }
+  return difference === 0;
+}

@@ -1,0 +1,37 @@
+/** A store whose commits are counted and timed. */
+
+import type { Block, BlockInfo } from "../core/event.ts";
+import type { Metrics } from "../core/metrics.ts";
+import type { CommitBatch, CommitOutcome, LogStore, StoreState } from "../core/ports.ts";
+
+/** The store behind it, unchanged. */
+export class MeasuredStore implements LogStore {
+  readonly #store: LogStore;
+  readonly #metrics: Metrics;
+
+  constructor(store: LogStore, metrics: Metrics) {
+    this.#store = store;
+    this.#metrics = metrics;
+  }
+
+  get state(): StoreState {
+    return this.#store.state;
+  }
+
+  async commit(batch: CommitBatch): Promise<CommitOutcome> {
+    const began = performance.now();
+    const outcome = await this.#store.commit(batch);
+    this.#metrics.commitSeconds.observe((performance.now() - began) / 1000);
+    if (outcome.failure === undefined) this.#metrics.commits++;
+    else this.#metrics.failedCommits++;
+    return outcome;
+  }
+
+  load(first: BlockInfo, limit: number): Promise<Block[]> {
+    return this.#store.load(first, limit);
+  }
+
+  close(): Promise<void> {
+    return this.#store.close();
+  }
+}

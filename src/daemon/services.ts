@@ -1,0 +1,112 @@
+/**
+ * What the operations use, put together from the store: log, consumers, records, tokens, clients, limits, counts.
+ */
+
+import { Clients } from "../core/clients.ts";
+import { Consumers } from "../core/consumers.ts";
+import { EventLog } from "../core/log.ts";
+import { Metrics } from "../core/metrics.ts";
+import type { Audit, LogStore } from "../core/ports.ts";
+import type { RemoteToken } from "../core/principal.ts";
+import { RateLimits } from "../core/rate_limit.ts";
+import { RecordPolicy } from "../core/record_policy.ts";
+import { Records } from "../core/records.ts";
+import { Tokens } from "../core/tokens.ts";
+import type { Identity, Limits, Services } from "../operations/operation.ts";
+import type { Config } from "./config.ts";
+import { Health } from "./health.ts";
+import { MeasuredStore } from "./measured_store.ts";
+import { NO_PEERS } from "./no_peers.ts";
+import { SECRETS } from "./secrets.ts";
+
+/** What is there before the services are. */
+export interface ServiceParts {
+  readonly store: LogStore;
+  readonly identity: Identity;
+  /** The owner token. */
+  readonly token: string;
+  /** A token beside the owner's, for remote access. */
+  readonly remoteToken?: RemoteToken | undefined;
+  readonly audit: Audit;
+  /** The runtime directory. */
+  readonly directory: string;
+  readonly uid: number | null;
+}
+
+/** What the services ask the daemon for. */
+export interface ServiceHooks {
+  /** As it is now; a reload changes it. */
+  config(): Config;
+  connectionCount(): number;
+  shutdown(reason: string): void;
+  endRevoked(): void;
+  rotateOwner(): { readonly token: string; readonly old_valid_until: number };
+}
+
+/** The services of one daemon, with what only the daemon itself uses of them. */
+export interface DaemonServices extends Services {
+  readonly healthOf: Health;
+}
+
+/** Puts the services together. */
+export function makeServices(parts: ServiceParts, hooks: ServiceHooks): DaemonServices {
+  const { identity, audit, directory, uid } = parts;
+  const config = hooks.config();
+  const clock = { now: () => Date.now() };
+  const metrics = new Metrics();
+  const log = new EventLog(new MeasuredStore(parts.store, metrics), {
+    clock,
+    retention: {
+      maxEvents: config.ipc.buffer_size,
+      maxBytes: config.ipc.buffer_byte_cap,
+      maxAgeMs: config.ipc.buffer_ttl_secs * 1000,
+    },
+  });
+  const stored = { clock, documents: parts.store.state.documents };
+  const services: DaemonServices = {
+    identity,
+    clock,
+    log,
+    metrics,
+    audit,
+    consumers: new Consumers(log, stored),
+    records: new Records(log, stored),
+    recordPolicy: new RecordPolicy(config.records),
+    clients: new Clients(log, { ...stored, secrets: SECRETS }),
+    tokens: new Tokens(parts.token, {
+      clock,
+      documents: log,
+      secrets: SECRETS,
+      stored: stored.documents,
+      remote: parts.remoteToken,
+    }),
+    rateLimits: new RateLimits(config.limits.rate, clock),
+    peers: NO_PEERS,
+    features: ["buffer", "subscribe", "auth"],
+    limits: limitsOf(hooks),
+    newId: () => crypto.randomUUID(),
+    connectionCount: hooks.connectionCount,
+    shutdown: hooks.shutdown,
+    endRevoked: hooks.endRevoked,
+    rotateOwner: hooks.rotateOwner,
+    health: () => services.healthOf.report(),
+    get healthOf() {
+      return health;
+    },
+  };
+  const health = new Health(services, { directory, uid });
+  return services;
+}
+
+/** As they are when asked for. */
+function limitsOf({ config }: ServiceHooks): Limits {
+  return {
+    requireToken: config().require_token,
+    get recordQueueSize() {
+      return config().records.queue_size;
+    },
+    get maxSubscriptions() {
+      return config().limits.max_subscriptions;
+    },
+  };
+}

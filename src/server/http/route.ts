@@ -1,0 +1,47 @@
+/** What an HTTP request is answered with, and by whom: the parts of the table of routes. */
+
+import type { Caller } from "../../operations/operation.ts";
+import { HTTP_STATUS } from "../../codecs/http_status.ts";
+import type { PosternError } from "../../core/errors.ts";
+
+/** One request on its way through the routes. */
+export interface Exchange {
+  readonly request: Request;
+  readonly url: URL;
+  /** What the pattern of the path has named. */
+  readonly params: Readonly<Record<string, string>>;
+  /** Who asks; may do nothing yet but what needs no token. */
+  readonly caller: Caller;
+}
+
+/** One line of the table. */
+export interface Route {
+  readonly method: "GET" | "POST";
+  readonly path: string;
+  handle(exchange: Exchange): Response | Promise<Response>;
+}
+
+const JSON_HEADERS = { "content-type": "application/json" };
+
+/** A value as the body of an answer. */
+export function jsonResponse(value: unknown, status = 200): Response {
+  return new Response(`${JSON.stringify(value)}\n`, { status, headers: JSON_HEADERS });
+}
+
+/** JSON text as the body of an answer. */
+export function textResponse(text: string, status = 200): Response {
+  return new Response(`${text}\n`, { status, headers: JSON_HEADERS });
+}
+
+/** A refusal outside of JSON-RPC. */
+export function errorResponse({ code, message, details }: PosternError, status?: number): Response {
+  const response = jsonResponse(
+    { error: { ...details, code, message } },
+    status ?? HTTP_STATUS[code],
+  );
+  const retryMs = details?.retry_after_ms;
+  if (typeof retryMs === "number") {
+    response.headers.set("retry-after", String(Math.ceil(retryMs / 1000)));
+  }
+  return response;
+}

@@ -1,0 +1,60 @@
+/** `POST /rpc`: JSON-RPC 2.0 in one request, with the machinery of every other connection. */
+
+import { HTTP_STATUS } from "../../codecs/http_status.ts";
+import { parseMessage } from "../../codecs/json.ts";
+import { JsonRpcCodec } from "../../codecs/json_rpc.ts";
+import { type ErrorCode, PosternError } from "../../core/errors.ts";
+import type { Caller } from "../../operations/operation.ts";
+import type { ServerContext } from "../context.ts";
+import { Requests } from "../requests.ts";
+import { textResponse } from "./route.ts";
+
+/** Notes what the one reply of a request came to, which its text does not say. */
+class RpcCodec extends JsonRpcCodec {
+  code: ErrorCode | null = null;
+
+  override encodeError(
+    tag: Parameters<JsonRpcCodec["encodeError"]>[0],
+    error: PosternError,
+  ): string | null {
+    this.code = error.code;
+    return super.encodeError(tag, error);
+  }
+}
+
+/**
+ * Carries out what a body asks for.
+ *
+ * @returns The reply, or those of a batch; 200, or for a single request that is refused the status of its error; 204
+ * when nothing is to be said.
+ */
+export async function answerRpc(
+  body: string,
+  { context, caller, asRefusal }: {
+    readonly context: ServerContext;
+    readonly caller: Caller;
+    readonly asRefusal: (error: unknown) => PosternError;
+  },
+): Promise<Response> {
+  const codec = new RpcCodec();
+  let reply: string | null = null;
+  const requests = new Requests({
+    context: { services: context.services, caller },
+    turns: context.turns,
+    send: (line) => reply = line,
+    onAnswered() {},
+    closedTo: () => null,
+    asRefusal,
+  });
+  let isBatch = false;
+  try {
+    const decoded = codec.decode(parseMessage(body));
+    isBatch = decoded.isBatch;
+    await requests.begin(codec, decoded);
+  } catch (error) {
+    requests.refuse(codec, asRefusal(error));
+  }
+  await requests.atMost(0);
+  if (reply === null) return new Response(null, { status: 204 });
+  return textResponse(reply, isBatch || codec.code === null ? 200 : HTTP_STATUS[codec.code]);
+}
