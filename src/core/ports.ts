@@ -4,7 +4,7 @@
  * Nothing here names a database, a socket or a clock of the platform: that is the point of the file.
  */
 
-import type { Block, BlockInfo, DedupEntry, LogEvent } from "./event.ts";
+import type { Block, BlockInfo, DedupEntry, LogEvent, NewEvent } from "./event.ts";
 import type { Ticket } from "./ticket.ts";
 
 /** The time. Epoch milliseconds; it may step back, and whoever needs order says so. */
@@ -18,6 +18,20 @@ export interface Secrets {
   random(): string;
   /** SHA-256 of a text, in hex. */
   hash(text: string): string;
+}
+
+/** Makes the daemon's own news into events: of kind `notify`, on topics on which nobody else can send. */
+export interface News {
+  /** @param payload Values as JSON has them; text that is JSON already as `JsonText`. */
+  event(topic: string, payload: Readonly<Record<string, unknown>>): NewEvent;
+}
+
+/** Appends events, with changes that are stored with them or not at all. */
+export interface Journal {
+  append(
+    events: readonly NewEvent[],
+    documents: readonly DocumentWrite[],
+  ): Ticket<readonly { readonly seq: number; readonly msgId: string }[]>;
 }
 
 /** What the audit keeps of one authentication or change. Never a secret, never a parameter. */
@@ -46,7 +60,17 @@ export interface Log {
 }
 
 /** What documents are about. A store keeps any of them alike; a new one costs a name here. */
-export const COLLECTIONS = ["cursor", "record", "value", "token", "client"] as const;
+export const COLLECTIONS = [
+  "cursor",
+  "record",
+  "value",
+  "token",
+  "client",
+  "permission",
+  "session",
+  "turn",
+  "lease",
+] as const;
 
 export type Collection = typeof COLLECTIONS[number];
 

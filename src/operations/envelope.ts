@@ -5,6 +5,7 @@
  */
 
 import type { Kind } from "../core/event.ts";
+import { JsonText } from "../core/text.ts";
 
 export interface EnvelopeFields {
   readonly id: string;
@@ -29,7 +30,7 @@ export function encodeEnvelope(fields: EnvelopeFields): string {
     : `,"kind":"${kind}","ref":${JSON.stringify(ref)},` +
       (topic === null ? "" : `"topic":"${topic}",`);
   text += originator === null ? `"payload":` : `"originator":"${originator}","payload":`;
-  return text + JSON.stringify(payload) + "}";
+  return text + (payload instanceof JsonText ? payload.text : JSON.stringify(payload)) + "}";
 }
 
 let lastFrom = "";
