@@ -8,6 +8,7 @@
 import type { PosternError } from "../core/errors.ts";
 import type { Gap } from "../core/read.ts";
 import type { LogEvent } from "../core/event.ts";
+import type { JsonText } from "../core/text.ts";
 import type { RecordUpdate } from "../core/record.ts";
 
 /** What correlates a reply with its request; opaque to everyone but the codec that made it. */
@@ -18,10 +19,31 @@ export type Decoded =
   | { readonly call: { readonly operation: string; readonly params: unknown }; readonly tag: Tag }
   | { readonly refusal: PosternError; readonly tag: Tag };
 
+/** How a client answers a call of the daemon's. */
+export interface CallAnswer {
+  readonly id: string;
+  /** Set when the call succeeded. */
+  readonly result?: unknown;
+  /** Set when it failed, as the client wrote it. */
+  readonly error?: { readonly code?: unknown; readonly message?: unknown; readonly data?: unknown };
+}
+
+/** A call that a client is to carry out. */
+export interface ClientCall {
+  readonly id: string;
+  /** `service.method` */
+  readonly method: string;
+  readonly params: JsonText;
+  /** Who it comes from: a public name, and what its token allows. */
+  readonly caller: { readonly originator: string | null; readonly scopes: readonly string[] };
+}
+
 /** What one message asks for. */
 export interface DecodedMessage {
-  /** At least one. */
+  /** At least one, or an answer. */
   readonly requests: readonly Decoded[];
+  /** Answers to calls of the daemon's. */
+  readonly answers?: readonly CallAnswer[];
   /** Whether the replies go together, in one line. */
   readonly isBatch: boolean;
 }
@@ -73,6 +95,12 @@ export interface Codec {
   encodeEvent(event: LogEvent, delivery: Delivery): string;
   encodeRecordEvent(update: RecordUpdate, delivery: RecordDelivery): string;
   encodeBroadcast(event: LogEvent, gap: Gap | null): string;
+  /** Whether a client that speaks it can be called. */
+  readonly takesCalls: boolean;
+  /** A call for the client to carry out; only where it takes calls. */
+  encodeCall(call: ClientCall): string;
+  /** Says that nobody waits for a call's answer any more. */
+  encodeCancel(id: string): string;
   /** Equal for deliveries that give the same text; `null` when every subscription has its own. */
   sharedEncoding(delivery: { readonly replay: boolean }): string | null;
 }

@@ -10,7 +10,15 @@ import type { ErrorCode } from "../core/errors.ts";
 import { PosternError, shown } from "../core/errors.ts";
 import type { LogEvent } from "../core/event.ts";
 import type { RecordUpdate } from "../core/record.ts";
-import type { Codec, Decoded, DecodedMessage, Delivery, RecordDelivery } from "./codec.ts";
+import type {
+  CallAnswer,
+  ClientCall,
+  Codec,
+  Decoded,
+  DecodedMessage,
+  Delivery,
+  RecordDelivery,
+} from "./codec.ts";
 import { encodeJson, encodeRecord, isObject } from "./json.ts";
 
 interface JsonRpcTag {
@@ -66,6 +74,7 @@ export function isJsonRpc(message: unknown): boolean {
 export class JsonRpcCodec implements Codec {
   readonly dialect = "json-rpc";
   readonly singleSubscription = false;
+  readonly takesCalls = true;
   readonly isRemote = false;
   readonly isOver = false;
   readonly hearsBroadcast = false;
@@ -74,9 +83,14 @@ export class JsonRpcCodec implements Codec {
   readonly #asChannels = new Set<string>();
 
   decode(message: unknown): DecodedMessage {
+    if (isAnswer(message)) {
+      return { requests: [], answers: [answerOf(message)], isBatch: false };
+    }
     if (!Array.isArray(message)) return { requests: [this.#decode(message)], isBatch: false };
     if (message.length > 0 && message.length <= MAX_BATCH) {
-      return { requests: message.map((one) => this.#decode(one)), isBatch: true };
+      const answers = message.filter(isAnswer).map(answerOf);
+      const requests = message.filter((one) => !isAnswer(one)).map((one) => this.#decode(one));
+      return { requests, answers, isBatch: true };
     }
     const refusal = new PosternError(
       "invalid_request",
@@ -136,6 +150,15 @@ export class JsonRpcCodec implements Codec {
     return "";
   }
 
+  encodeCall({ id, method, params, caller }: ClientCall): string {
+    return `{${head(this.#standard)}"id":"${id}","method":${JSON.stringify(method)},` +
+      `"params":${params.text},"caller":${JSON.stringify(caller)}}`;
+  }
+
+  encodeCancel(id: string): string {
+    return `{${head(this.#standard)}"method":"call.cancel","params":{"id":"${id}"}}`;
+  }
+
   sharedEncoding(): null {
     return null;
   }
@@ -166,6 +189,19 @@ export class JsonRpcCodec implements Codec {
       tag,
     };
   }
+}
+
+/** A message that has an id and an outcome, and asks for nothing. */
+function isAnswer(message: unknown): message is Record<string, unknown> {
+  return isObject(message) && !Object.hasOwn(message, "method") && Object.hasOwn(message, "id") &&
+    (Object.hasOwn(message, "result") || Object.hasOwn(message, "error"));
+}
+
+/** An id that is none of the daemon's belongs to no call, and neither does its answer. */
+function answerOf({ id, result, error }: Record<string, unknown>): CallAnswer {
+  const name = typeof id === "string" ? id : "";
+  if (error === undefined) return { id: name, result };
+  return { id: name, error: isObject(error) ? error : {} };
 }
 
 function head(standard: boolean): string {

@@ -74,6 +74,17 @@ export class Clients {
     return known ?? this.#mint(kind);
   }
 
+  /**
+   * Keeps a client for which something waits, even one that was minted and has not come back yet.
+   *
+   * @returns Whether there is such a client.
+   */
+  keep(originator: string): boolean {
+    const kind = this.#minted.get(originator);
+    if (kind !== undefined) this.#keepMinted(kind, originator);
+    return this.#kept.has(originator);
+  }
+
   #resume(kind: string, clientId: string): ClientIdentity | null {
     const originator = this.#originatorOf(clientId);
     const kept = this.#kept.get(originator);
@@ -83,6 +94,10 @@ export class Clients {
       return kept;
     }
     if (this.#minted.get(originator) !== kind) return null;
+    return this.#keepMinted(kind, originator);
+  }
+
+  #keepMinted(kind: string, originator: string): ClientIdentity {
     this.#minted.delete(originator);
     const first = { kind, originator, lastSeenMs: 0 };
     this.#forgetExcess();

@@ -5,8 +5,6 @@ import { DEFAULTS } from "./config_defaults.ts";
 
 /** Keys of parts that are still to come. They are checked, so that a file can be written for both. */
 const WITHOUT_EFFECT: readonly string[] = [
-  "permissions",
-  "sessions",
   "tokens.rotation_days",
   "daemon.auto_start",
   "daemon.idle_timeout_ms",

@@ -8,6 +8,7 @@
  * beyond which it is refused and not made to wait, so that the order holds.
  */
 
+import { Departure } from "../core/departure.ts";
 import { PosternError } from "../core/errors.ts";
 import { type Principal, TRUSTED } from "../core/principal.ts";
 import { Producer, type RecordWatcher } from "../core/record.ts";
@@ -39,6 +40,9 @@ export class LocalCaller implements Caller {
   readonly principal: Principal = TRUSTED;
   readonly consumer = "default";
   readonly producer: Producer = new Producer();
+  readonly departure: Departure = new Departure();
+  readonly runner = null;
+  readonly provider = null;
   readonly #services: Services;
   readonly #isStopping: () => boolean;
   /** Asked for, or running. */
@@ -108,6 +112,7 @@ export class LocalCaller implements Caller {
     this.#ended = true;
     for (const id of [...this.#watches.keys()]) this.unsubscribe(id);
     this.producer.end();
+    if (!this.#isStopping()) this.departure.end();
   }
 
   /** It has said who it is by being here. */

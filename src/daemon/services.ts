@@ -4,15 +4,21 @@
 
 import { Clients } from "../core/clients.ts";
 import { Consumers } from "../core/consumers.ts";
+import { Leases } from "../core/leases.ts";
 import { EventLog } from "../core/log.ts";
 import { Metrics } from "../core/metrics.ts";
+import { Permissions } from "../core/permissions.ts";
 import type { Audit, LogStore } from "../core/ports.ts";
 import type { RemoteToken } from "../core/principal.ts";
 import { RateLimits } from "../core/rate_limit.ts";
 import { RecordPolicy } from "../core/record_policy.ts";
 import { Records } from "../core/records.ts";
+import { ServiceRegistry } from "../core/service_registry.ts";
+import { Sessions } from "../core/sessions.ts";
 import { Tokens } from "../core/tokens.ts";
+import { newsOf } from "../operations/news.ts";
 import type { Identity, Limits, Services } from "../operations/operation.ts";
+import { OPERATIONS } from "../operations/registry.ts";
 import type { Config } from "./config.ts";
 import { Health } from "./health.ts";
 import { MeasuredStore } from "./measured_store.ts";
@@ -62,6 +68,8 @@ export function makeServices(parts: ServiceParts, hooks: ServiceHooks): DaemonSe
       maxAgeMs: config.ipc.buffer_ttl_secs * 1000,
     },
   });
+  const newId = () => crypto.randomUUID();
+  const news = newsOf({ identity, clock, newId });
   const stored = { clock, documents: parts.store.state.documents };
   const services: DaemonServices = {
     identity,
@@ -73,6 +81,14 @@ export function makeServices(parts: ServiceParts, hooks: ServiceHooks): DaemonSe
     records: new Records(log, stored),
     recordPolicy: new RecordPolicy(config.records),
     clients: new Clients(log, { ...stored, secrets: SECRETS }),
+    permissions: new Permissions(log, { ...stored, news }),
+    sessions: new Sessions(log, {
+      ...stored,
+      news,
+      journal: log,
+      newId,
+      queueMs: config.sessions.queue_secs * 1000,
+    }),
     tokens: new Tokens(parts.token, {
       clock,
       documents: log,
@@ -80,11 +96,21 @@ export function makeServices(parts: ServiceParts, hooks: ServiceHooks): DaemonSe
       stored: stored.documents,
       remote: parts.remoteToken,
     }),
+    leases: new Leases(log, { ...stored, secrets: SECRETS, news }),
+    provided: new ServiceRegistry({
+      clock,
+      nouns: OPERATIONS.map(({ name }) => name.split(".", 1)[0]!),
+    }),
     rateLimits: new RateLimits(config.limits.rate, clock),
     peers: NO_PEERS,
     features: ["buffer", "subscribe", "auth"],
     limits: limitsOf(hooks),
-    newId: () => crypto.randomUUID(),
+    newId,
+    mayActFor: ({ client, runner }, originator) =>
+      client?.originator === originator ||
+      (runner !== null && services.sessions.mayActFor(runner, originator)),
+    turnOriginator: ({ runner }, turnId) =>
+      runner === null ? null : services.sessions.turnOriginator(runner, turnId),
     connectionCount: hooks.connectionCount,
     shutdown: hooks.shutdown,
     endRevoked: hooks.endRevoked,
@@ -107,6 +133,10 @@ function limitsOf({ config }: ServiceHooks): Limits {
     },
     get maxSubscriptions() {
       return config().limits.max_subscriptions;
+    },
+    get permissionTimeoutSecs() {
+      const { interactive_timeout_secs, unattended_timeout_secs } = config().permissions;
+      return { interactive: interactive_timeout_secs, unattended: unattended_timeout_secs };
     },
   };
 }

@@ -1,6 +1,7 @@
 /** Who a connection is, over reconnects and restarts: what a greeting may say of that. */
 
 import { z } from "zod";
+import { PosternError } from "../core/errors.ts";
 import type { Context } from "./operation.ts";
 
 /** What sort of client it is, as it calls itself. */
@@ -25,4 +26,17 @@ export function identify(
   caller.identify({ kind: client.kind, originator: client.originator });
   const { originator } = client;
   return "clientId" in client ? { originator, client_id: client.clientId } : { originator };
+}
+
+/**
+ * The public name of the caller.
+ *
+ * @throws PosternError `permission_denied` when it has none.
+ */
+export function requireClient(operation: string, { caller }: Context): string {
+  if (caller.client !== null) return caller.client.originator;
+  throw new PosternError(
+    "permission_denied",
+    `${operation}: needs a client's identity: say system.hello with client_kind first`,
+  );
 }

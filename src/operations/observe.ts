@@ -23,7 +23,7 @@ export function observe(
     const { metrics } = context.services;
     metrics.answered(operation.name, outcome, (performance.now() - began) / 1000);
     if (outcome === "rate_limited") metrics.rateLimited++;
-    if (AUDITED.has(operation.scope)) audit(operation.name, outcome, context);
+    if (operation.audited || AUDITED.has(operation.scope)) audit(operation.name, outcome, context);
   };
   let handled: Handled<unknown>;
   try {

@@ -9,6 +9,10 @@ import type { Consumers } from "../core/consumers.ts";
 import type { Filter } from "../core/filter.ts";
 import type { EventLog } from "../core/log.ts";
 import type { ClientIdentity, Clients } from "../core/clients.ts";
+import type { Departure } from "../core/departure.ts";
+import type { Leases } from "../core/leases.ts";
+import type { PermissionMode } from "../core/permission.ts";
+import type { Permissions } from "../core/permissions.ts";
 import type { Metrics } from "../core/metrics.ts";
 import type { Audit, Clock, Peers } from "../core/ports.ts";
 import type { Principal, Scope } from "../core/principal.ts";
@@ -17,6 +21,9 @@ import type { Tokens } from "../core/tokens.ts";
 import type { Producer } from "../core/record.ts";
 import type { RecordPolicy } from "../core/record_policy.ts";
 import type { Records } from "../core/records.ts";
+import type { Provider, ServiceRegistry } from "../core/service_registry.ts";
+import type { Runner } from "../core/runners.ts";
+import type { Sessions } from "../core/sessions.ts";
 import type { Ticket } from "../core/ticket.ts";
 
 /** What an operation may use of the daemon. */
@@ -29,7 +36,12 @@ export interface Services {
   readonly recordPolicy: RecordPolicy;
   readonly peers: Peers;
   readonly tokens: Tokens;
+  readonly leases: Leases;
+  /** What connected clients provide. */
+  readonly provided: ServiceRegistry;
   readonly clients: Clients;
+  readonly permissions: Permissions;
+  readonly sessions: Sessions;
   readonly rateLimits: RateLimits;
   readonly metrics: Metrics;
   readonly audit: Audit;
@@ -37,6 +49,10 @@ export interface Services {
   readonly features: readonly string[];
   readonly limits: Limits;
   newId(): string;
+  /** Whether the caller may act in the name of an originator: its own, or that of an open turn or call it provides. */
+  mayActFor(caller: Caller, originator: string): boolean;
+  /** The originator of an open turn that the caller provides; `null` when there is no such turn. */
+  turnOriginator(caller: Caller, turnId: string): string | null;
   connectionCount(): number;
   health(): HealthReport;
   /** Ends the connections of tokens that are no longer valid. */
@@ -53,6 +69,8 @@ export interface Limits {
   /** Updates that wait for a watcher that does not read, where it names no other number. */
   readonly recordQueueSize: number;
   readonly maxSubscriptions: number;
+  /** How long a request for permission waits for its answer, where it names no time of its own. */
+  readonly permissionTimeoutSecs: Readonly<Record<PermissionMode, number>>;
 }
 
 /** What names this daemon. */
@@ -122,6 +140,12 @@ export interface Caller {
   readonly onBehalfOf: string | null;
   /** Counts as producer of what it sets. */
   readonly producer: Producer;
+  /** What is to be done when it goes; a stop of the daemon is no going. */
+  readonly departure: Departure;
+  /** Runs turns of the sessions that it is attached to; `null` where it is no connection that stays. */
+  readonly runner: Runner | null;
+  /** Where it receives calls as the provider of a service; `null` where it cannot. */
+  readonly provider: Provider | null;
   readonly principal: Principal | null;
   /** The consumer named in `hello`, else `default`. */
   readonly consumer: string;
@@ -174,6 +198,10 @@ export interface Operation<P = unknown, R = unknown, N extends string = string, 
    * as it begins: appends.
    */
   readonly pipelined?: true;
+  /** Answers when it can: neither does it wait for requests before it, nor do those behind it wait for it. */
+  readonly free?: true;
+  /** Is audited, though its scope alone would not have it so. */
+  readonly audited?: true;
   /** Changes the record that its parameters name: for remote access the policy and its opt-in must allow that too. */
   readonly changesRecord?: true;
 

@@ -67,7 +67,7 @@ export const storedEvent = z.object({
 });
 
 /** Parameters whose value is not repeated to anyone. */
-const SECRETS: ReadonlySet<string> = new Set(["token", "client_id"]);
+const SECRETS: ReadonlySet<string> = new Set(["token", "client_id", "lease_id"]);
 
 /** Words what zod found: operation, parameter, rule, value seen. */
 export function invalidParams(operation: string, error: z.ZodError): PosternError {

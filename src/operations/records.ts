@@ -13,7 +13,7 @@ import {
 import { isOwnRecord, MAX_CAPACITY } from "../core/records.ts";
 import { JsonText } from "../core/text.ts";
 import { type Context, defineOperation } from "./operation.ts";
-import { faultOf, requireValid, schemaText } from "./record_schema.ts";
+import { faultOf, requireValid, schemaText } from "./json_schema.ts";
 
 /** What a type id looks like; no name may look like one. */
 const TYPE_ID = /^0x[0-9a-f]{16}$/;
@@ -140,7 +140,9 @@ export const RECORD_SET = defineOperation({
       });
     }
     requireOthers("record.set", record.definition.name);
-    requireValid("record.set", record, params.value);
+    const whose = `"${record.definition.name}"`;
+    const asked = { operation: "record.set", field: "value", whose };
+    requireValid(asked, record.definition, params.value);
     caller.producer.uses(record);
     return records.set(record, JSON.stringify(params.value), params.if_sequence).map(placeOf);
   },
@@ -279,7 +281,7 @@ async function definitionOf(
       { field: "capacity" },
     );
   }
-  const text = schema === undefined ? null : schemaText(schema);
+  const text = schema === undefined ? null : schemaText("record.define: schema", schema);
   const typeId = await typeIdOf(name, text);
   const capacity = isRing ? params.capacity ?? 100 : 1;
   return { name, typeId, bufferType, capacity, schema: text, writable, volatile };

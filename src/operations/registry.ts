@@ -19,6 +19,7 @@ import {
 import type { Principal, Scope } from "../core/principal.ts";
 import { observe } from "./observe.ts";
 import type { Context, Handled, Operation } from "./operation.ts";
+import { LEASE_ACQUIRE, LEASE_LIST, LEASE_RELEASE, LEASE_RENEW } from "./leases.ts";
 import { PEER_LIST } from "./peers.ts";
 import { invalidParams } from "./params.ts";
 import {
@@ -31,7 +32,27 @@ import {
   RECORD_SUBSCRIBE,
   RECORD_UNSUBSCRIBE,
 } from "./records.ts";
+import {
+  PERMISSION_ANSWER,
+  PERMISSION_CANCEL,
+  PERMISSION_DELEGATE,
+  PERMISSION_DEMO,
+  PERMISSION_LIST,
+  PERMISSION_REFRESH_TIMEOUT,
+  PERMISSION_REQUEST,
+  PERMISSION_WAIT,
+} from "./permissions.ts";
 import { requireRecordChange, requireRemote } from "./remote.ts";
+import { SERVICE_CALL, SERVICE_LIST, SERVICE_REGISTER } from "./services.ts";
+import {
+  SESSION_ATTACH,
+  SESSION_CANCEL,
+  SESSION_CREATE,
+  SESSION_GET,
+  SESSION_LIST,
+  SESSION_REPLY,
+  SESSION_SEND,
+} from "./sessions.ts";
 import { TOKEN_CREATE, TOKEN_LIST, TOKEN_REVOKE, TOKEN_ROTATE } from "./tokens.ts";
 import {
   ECHO_PING,
@@ -42,6 +63,7 @@ import {
   SYSTEM_WHOAMI,
   systemOperations,
 } from "./system.ts";
+import { TURN_EMIT } from "./turns.ts";
 
 // A table of operations with different parameters has no closer type than this.
 // deno-lint-ignore no-explicit-any
@@ -75,10 +97,33 @@ const TABLE = [
   RECORD_SUBSCRIBE,
   RECORD_UNSUBSCRIBE,
   RECORD_REMOVE,
+  PERMISSION_REQUEST,
+  PERMISSION_DEMO,
+  PERMISSION_WAIT,
+  PERMISSION_ANSWER,
+  PERMISSION_LIST,
+  PERMISSION_REFRESH_TIMEOUT,
+  PERMISSION_DELEGATE,
+  PERMISSION_CANCEL,
+  SESSION_CREATE,
+  SESSION_LIST,
+  SESSION_GET,
+  SESSION_SEND,
+  SESSION_ATTACH,
+  SESSION_REPLY,
+  SESSION_CANCEL,
+  TURN_EMIT,
   TOKEN_CREATE,
   TOKEN_LIST,
   TOKEN_REVOKE,
   TOKEN_ROTATE,
+  LEASE_ACQUIRE,
+  LEASE_RENEW,
+  LEASE_RELEASE,
+  LEASE_LIST,
+  SERVICE_REGISTER,
+  SERVICE_LIST,
+  SERVICE_CALL,
 ] as const;
 
 /** One of the table, for types that are made from it. */
@@ -109,13 +154,31 @@ export function invoke(
 ): Handled<unknown> {
   context.services.metrics.requestCount++;
   const operation = BY_NAME.get(call.operation);
-  if (operation === undefined) {
-    throw new PosternError(
-      "unknown_operation",
-      `there is no operation ${shown(call.operation)}; system.operations lists them`,
-    );
+  if (operation !== undefined) {
+    return observe(operation, context, () => carryOut(operation, call, context));
   }
-  return observe(operation, context, () => carryOut(operation, call, context));
+  const provided = asServiceCall(call, context);
+  if (provided !== null) return invoke(provided, context);
+  throw new PosternError(
+    "unknown_operation",
+    `there is no operation ${shown(call.operation)}; system.operations lists them`,
+  );
+}
+
+/** A method that a client provides may be asked for by its own name. */
+function asServiceCall(
+  { operation, params, opened }: {
+    readonly operation: string;
+    readonly params: unknown;
+    readonly opened: boolean;
+  },
+  { services }: Context,
+): { readonly operation: string; readonly params: unknown; readonly opened: boolean } | null {
+  const dot = operation.indexOf(".");
+  const service = operation.slice(0, Math.max(0, dot));
+  if (!services.provided.has(service)) return null;
+  const method = operation.slice(dot + 1);
+  return { operation: "service.call", params: { service, method, params }, opened };
 }
 
 function carryOut(

@@ -5,7 +5,7 @@
  * line, subscriptions, and the log's backlog, all from `ServerLimits`.
  */
 
-import type { Codec } from "../codecs/codec.ts";
+import type { CallAnswer, Codec } from "../codecs/codec.ts";
 import {
   chooseDialect,
   DIALECTS_BEGIN,
@@ -15,9 +15,13 @@ import {
 import { parseMessage } from "../codecs/json.ts";
 import { LineSplitter } from "../codecs/ndjson.ts";
 import { PosternError } from "../core/errors.ts";
+import { Departure } from "../core/departure.ts";
 import type { ClientIdentity } from "../core/clients.ts";
 import type { Principal } from "../core/principal.ts";
 import { Producer } from "../core/record.ts";
+import { Runner } from "../core/runners.ts";
+import type { Provider } from "../core/service_registry.ts";
+import { providerError } from "../operations/services.ts";
 import type {
   Caller,
   LogSubscriptionRequest,
@@ -64,6 +68,13 @@ export class Connection implements Caller, Served {
   readonly #lines: LineSplitter;
   readonly #streams: ConnectionStreams;
   readonly producer: Producer = new Producer();
+  readonly departure: Departure = new Departure();
+  readonly runner: Runner = new Runner();
+  readonly #calls: Provider = {
+    call: (id, method, params, caller) =>
+      this.#outbox.push(`${this.#codec!.encodeCall({ id, method, params, caller })}\n`),
+    cancel: (id) => this.#outbox.push(`${this.#codec!.encodeCancel(id)}\n`),
+  };
   #codec: Codec | null = null;
   #principal: Principal | null;
   #client: ClientIdentity | null;
@@ -98,6 +109,7 @@ export class Connection implements Caller, Served {
       send: (line) => this.#outbox.push(line + "\n"),
       onAnswered: () => this.#onAnswered(),
       closedTo: () => this.#closedTo(),
+      onAnswer: (answer) => this.#onAnswer(answer),
       asRefusal: context.asRefusal,
     });
     this.#helloTimer = setTimeout(() => this.#onSilence(), limits.helloTimeoutMs);
@@ -106,6 +118,10 @@ export class Connection implements Caller, Served {
 
   get principal(): Principal | null {
     return this.#principal;
+  }
+
+  get provider(): Provider | null {
+    return this.#codec?.takesCalls ? this.#calls : null;
   }
 
   get isPaused(): boolean {
@@ -147,6 +163,7 @@ export class Connection implements Caller, Served {
   async stop(): Promise<void> {
     this.#stopping = true;
     this.#streams.endAll();
+    this.#requests.endFree(new PosternError("shutting_down", "the daemon is stopping"));
     await this.#requests.atMost(0);
     await this.#outbox.flushedOrStuck(STUCK_MS);
     this.close();
@@ -160,6 +177,8 @@ export class Connection implements Caller, Served {
     clearTimeout(this.#helloTimer);
     this.#streams.endAll();
     this.producer.end();
+    this.#context.services.provided.gone(this.#calls);
+    if (!this.#stopping) this.departure.end();
     this.#outbox.abandon();
     this.#onRoom();
     try {
@@ -312,6 +331,11 @@ export class Connection implements Caller, Served {
     const codec = chooseDialect(message, this.#context.codecSettings);
     if (codec !== null) clearTimeout(this.#helloTimer);
     return codec;
+  }
+
+  #onAnswer({ id, result, error }: CallAnswer): void {
+    const answer = error === undefined ? { result } : { error: providerError(error) };
+    this.#context.services.provided.answer(this.#calls, id, answer);
   }
 
   #onAnswered(): void {

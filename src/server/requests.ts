@@ -7,7 +7,7 @@
  * takes long is followed by a turn for the others. Behind a shutdown nothing more is carried out.
  */
 
-import type { Codec, Decoded, DecodedMessage } from "../codecs/codec.ts";
+import type { CallAnswer, Codec, Decoded, DecodedMessage } from "../codecs/codec.ts";
 import { PosternError } from "../core/errors.ts";
 import { Ticket } from "../core/ticket.ts";
 import type { Context } from "../operations/operation.ts";
@@ -20,6 +20,16 @@ import type { Turns } from "./turns.ts";
 const MAX_BATCH_CHARS = 1024 * 1024;
 /** Once requests that are no appends have taken longer, the other connections come first. */
 const TURN_MS = 1;
+
+/** Requests of a connection that are answered when they can be. */
+const MAX_FREE = 256;
+
+function isFree(request: Decoded): boolean {
+  if (!("call" in request)) return false;
+  const operation = findOperation(request.call.operation);
+  // What is no operation may be a method that somebody provides.
+  return operation === undefined || operation.free === true;
+}
 
 function batchIsFull(): PosternError {
   return new PosternError(
@@ -41,6 +51,8 @@ export interface RequestsOptions {
   readonly onAnswered: () => void;
   /** Why nothing more is carried out, or `null`. */
   readonly closedTo: () => PosternError | null;
+  /** Takes an answer to a call of the daemon's. */
+  readonly onAnswer: (answer: CallAnswer) => void;
   /** What may be told of an error that nobody expected. */
   readonly asRefusal: (error: unknown) => PosternError;
 }
@@ -53,6 +65,8 @@ export class Requests {
   /** Milliseconds since the last turn. */
   #worked = 0;
   #shutDown = false;
+  /** Ends of requests that are answered when they can be. */
+  readonly #free = new Set<(error: PosternError) => void>();
   #idle: (() => void)[] = [];
 
   constructor(options: RequestsOptions) {
@@ -71,7 +85,12 @@ export class Requests {
   }
 
   /** @returns A promise when the next message has to wait for this one. */
-  begin(codec: Codec, { requests, isBatch }: DecodedMessage): Promise<void> | undefined {
+  begin(codec: Codec, message: DecodedMessage): Promise<void> | undefined {
+    const { requests, answers = [], isBatch } = message;
+    // What the daemon itself waits for does not wait for what it was asked.
+    for (const answer of answers) this.#options.onAnswer(answer);
+    if (requests.length === 0) return undefined;
+    if (!isBatch && isFree(requests[0]!)) return this.#beginFree(codec, requests[0]!);
     const slot = this.#replies.open();
     const answer: Reply = (text) => {
       this.#replies.settle(slot, text);
@@ -81,10 +100,51 @@ export class Requests {
     return this.#beginBatch(codec, requests, answer);
   }
 
+  /** Answers what answers when it can with an error, because nobody will carry it on. */
+  endFree(error: PosternError): void {
+    for (const end of [...this.#free]) end(error);
+  }
+
   /** Says an error that belongs to no request, in its place among the replies. */
   refuse(codec: Codec, error: PosternError): void {
     this.#replies.settle(this.#replies.open(), codec.encodeError(null, error));
     this.#options.onAnswered();
+  }
+
+  /** Refuses one request at once. */
+  #refuseOne(codec: Codec, { tag }: Decoded, refusal: PosternError): void {
+    const text = codec.encodeError(tag, refusal);
+    if (text !== null) this.#options.send(text);
+    this.#options.onAnswered();
+  }
+
+  /** Begins in its order and is answered when it can; nothing behind it waits for that. */
+  #beginFree(codec: Codec, request: Decoded): Promise<void> | undefined {
+    if (this.#free.size >= MAX_FREE) {
+      const refusal = new PosternError(
+        "too_many",
+        `a connection waits for at most ${MAX_FREE} answers that come when they can`,
+        { limit: MAX_FREE },
+      );
+      this.#refuseOne(codec, request, refusal);
+      return undefined;
+    }
+    const start = () => {
+      let isOver = false;
+      const answer: Reply = (text) => {
+        if (isOver) return;
+        isOver = true;
+        this.#free.delete(end);
+        if (text !== null) this.#options.send(text);
+        this.#options.onAnswered();
+      };
+      const end = (error: PosternError) => answer(codec.encodeError(request.tag, error));
+      this.#free.add(end);
+      this.#carryOut(codec, request, answer);
+    };
+    if (this.#running > 0) return this.#untilIdle().then(start);
+    start();
+    return undefined;
   }
 
   async #beginBatch(codec: Codec, requests: readonly Decoded[], answer: Reply): Promise<void> {
@@ -129,11 +189,14 @@ export class Requests {
 
   #run(codec: Codec, request: Decoded, answer: Reply): Promise<void> | undefined {
     this.#running++;
-    const end = (text: string | null) => {
+    return this.#carryOut(codec, request, (text) => {
       this.#running--;
       if (this.#running === 0) this.#tellIdle();
       answer(text);
-    };
+    });
+  }
+
+  #carryOut(codec: Codec, request: Decoded, end: Reply): Promise<void> | undefined {
     const { tag } = request;
     const fail = (error: unknown) => end(codec.encodeError(tag, this.#options.asRefusal(error)));
     if ("refusal" in request) {

@@ -13,6 +13,7 @@ import { Ticket } from "../../src/core/ticket.ts";
 import type { Context } from "../../src/operations/operation.ts";
 import { typeIdOf } from "../../src/operations/records.ts";
 import { invoke, OPERATIONS } from "../../src/operations/registry.ts";
+import { QUIET_SERVICES } from "../support/quiet_services.ts";
 import { define, openRecords, type TestRecords } from "../support/test_records.ts";
 
 interface TestCaller {
@@ -34,7 +35,7 @@ function contextOf({ records }: TestRecords, caller: TestCaller): Context {
       records,
       recordPolicy: new RecordPolicy({ policy, writable }),
       limits: { requireToken: false, recordQueueSize: 100, maxSubscriptions: 32 },
-      counters: { requests: 0 },
+      ...QUIET_SERVICES,
     } as unknown as Context["services"],
   };
 }

@@ -9,13 +9,20 @@ interface Case {
   readonly params?: Record<string, unknown>;
   /** Of the reply what AXON adds to its own commands, which is no part of the result. */
   readonly added?: readonly string[];
+  /** What the reader's connection is refused with; another test shows the result. */
+  readonly refused?: string;
 }
 
 const EVENT = { kind: "notify", payload: { a: [1, "é"] } };
 
 /** For each operation the ways in which its result can look. */
-const CASES: Readonly<Record<string, readonly ((daemon: TestDaemon, id: string) => Case)[]>> = {
-  "system.hello": [() => ({ params: { version: 2 }, added: ["daemon_max_version"] })],
+const CASES: Readonly<
+  Record<string, readonly ((daemon: TestDaemon, id: string, own: string) => Case)[]>
+> = {
+  "system.hello": [
+    () => ({ params: { version: 2 }, added: ["daemon_max_version"] }),
+    () => ({ params: { version: 2, client_kind: "test" }, added: ["daemon_max_version"] }),
+  ],
   "system.ping": [() => ({})],
   "system.status": [() => ({})],
   "system.whoami": [() => ({})],
@@ -40,6 +47,11 @@ const CASES: Readonly<Record<string, readonly ((daemon: TestDaemon, id: string) 
   "event.unsubscribe": [(_daemon, id) => ({ params: { subscription_id: id } })],
   "consumer.list": [() => ({})],
   "consumer.remove": [() => ({ params: { consumer: "default" } })],
+  "echo.ping": [() => ({})],
+  "token.create": [() => ({ params: { name: "t", scopes: ["read"], expires_in_secs: 60 } })],
+  "token.list": [() => ({})],
+  "token.revoke": [() => ({ params: { id: "t" } })],
+  "token.rotate": [() => ({})],
   "peer.list": [() => ({})],
   "auth.access": [() => ({}), (daemon) => ({ params: { token: daemon.token } })],
   "record.define": [
@@ -55,6 +67,38 @@ const CASES: Readonly<Record<string, readonly ((daemon: TestDaemon, id: string) 
   "record.subscribe": [() => ({ params: { name: "a.>", send_initial: false } })],
   "record.unsubscribe": [(_daemon, id) => ({ params: { subscription_id: id } })],
   "record.remove": [() => ({ params: { name: "a.b" } })],
+  "session.create": [
+    () => ({ params: {} }),
+    () => ({ params: { session_id: "s", runner: "echo", title: "A title" } }),
+  ],
+  "session.attach": [() => ({ params: { runner: "echo" } })],
+  "session.list": [() => ({})],
+  "session.reply": [() => ({ params: { session_id: "s", text: "x", target: "all" } })],
+  "session.send": [() => ({ params: { session_id: "s", text: "x", data: null } })],
+  "session.get": [() => ({ params: { session_id: "s" } })],
+  "turn.emit": [(_daemon, id) => ({ params: { turn_id: id, type: "delta", data: 1 } })],
+  "session.cancel": [(_daemon, id) => ({ params: { turn_id: id } })],
+  "permission.request": [() => ({ params: { tool: "T", input: { a: 1 }, rationale: "r" } })],
+  "permission.list": [() => ({})],
+  "permission.refresh_timeout": [(_daemon, id) => ({ params: { request_id: id, extend_s: 1 } })],
+  "permission.delegate": [(_daemon, id, own) => ({ params: { request_id: id, to: own } })],
+  "permission.answer": [
+    (_daemon, id) => ({ params: { request_id: id, result: { approve: true, a: [1] } } }),
+  ],
+  "permission.demo": [() => ({ params: { tool: "T", input: null } })],
+  "permission.cancel": [(_daemon, id) => ({ params: { request_id: id } })],
+  "permission.wait": [(_daemon, id) => ({ params: { request_id: id } })],
+  "lease.acquire": [() => ({ params: { name: "l", ttl_secs: 60, release_on_disconnect: true } })],
+  "lease.list": [() => ({})],
+  "lease.renew": [(_daemon, id) => ({ params: { lease_id: id } })],
+  "lease.release": [(_daemon, id) => ({ params: { lease_id: id } })],
+  "service.list": [() => ({})],
+  "service.register": [
+    () => ({ params: { name: "x", methods: [{ name: "y" }] }, refused: "invalid_command" }),
+  ],
+  "service.call": [
+    () => ({ params: { service: "x", method: "y" }, refused: "service_unavailable" }),
+  ],
   "system.shutdown": [() => ({})],
 };
 
@@ -66,11 +110,12 @@ Deno.test("what handlers answer is what their result schemas say", async () => {
   await using daemon = await startTestDaemon({ config: { ipc: { buffer_size: 5 } } });
   await daemon.fill(8);
   const client = await daemon.v2("reader");
-  let subscription = "";
+  let [id, own] = ["", ""];
   for (const [name, cases] of Object.entries(CASES)) {
     for (const [i, make] of cases.entries()) {
-      const reply = await expectResult(client, name, make(daemon, subscription));
-      if (name.endsWith(".subscribe")) subscription = reply.subscription_id;
+      const reply = await expectResult(client, name, make(daemon, id, own));
+      id = reply.subscription_id ?? reply.turn_id ?? reply.request_id ?? reply.lease_id ?? id;
+      if (name === "system.hello") own = reply.originator ?? own;
       if (name === "event.inbox" && i === 0) assertEquals(Object.keys(reply).includes("gap"), true);
     }
   }
@@ -79,9 +124,13 @@ Deno.test("what handlers answer is what their result schemas say", async () => {
 async function expectResult(
   client: RawClient,
   name: string,
-  { params = {}, added = [] }: Case,
+  { params = {}, added = [], refused }: Case,
 ): Promise<Line> {
   const { ok, req_id: _, ...fields } = await client.ask({ cmd: name, ...params });
+  if (refused !== undefined) {
+    assertEquals([ok, fields.error], [false, refused], name);
+    return fields;
+  }
   assertEquals(ok, true, `${name} ${JSON.stringify(fields)}`);
   for (const field of added) delete fields[field];
   const { result = fields } = fields;

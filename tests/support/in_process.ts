@@ -165,7 +165,9 @@ export class TestDaemon implements AsyncDisposable {
 export async function makeRuntimeDirectory(): Promise<string> {
   const directory = await Deno.realPath(await Deno.makeTempDir({ prefix: "postern_" }));
   await Deno.chmod(directory, 0o700);
-  for (const name of ["log", "clients"]) await Deno.mkdir(join(directory, name), { mode: 0o700 });
+  for (const name of ["log", "clients", "blobs"]) {
+    await Deno.mkdir(join(directory, name), { mode: 0o700 });
+  }
   return directory;
 }
 

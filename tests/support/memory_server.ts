@@ -164,7 +164,12 @@ function servicesOf({ log, clock }: TestLog, peers: () => readonly PeerInfo[]): 
     tokens: new Tokens("none"),
     counters: { messagesSent: 0, requests: 0, bytes: 0, dropped: 0, subscriptions: 0 },
     features: [],
-    limits: { requireToken: false, recordQueueSize: 100, maxSubscriptions: 32 },
+    limits: {
+      requireToken: false,
+      recordQueueSize: 100,
+      maxSubscriptions: 32,
+      permissionTimeoutSecs: { interactive: 1800, unattended: 300 },
+    },
     newId: () => crypto.randomUUID(),
     connectionCount: () => 0,
     shutdown() {},

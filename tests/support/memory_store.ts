@@ -118,7 +118,7 @@ export class MemoryStore implements LogStore {
     // A real store is never done in the turn in which it was asked.
     await Promise.resolve();
     await this.#gate;
-    const storedUnits = failure?.storedUnits ?? batch.units.length;
+    const storedUnits = Math.min(failure?.storedUnits ?? Infinity, batch.units.length);
     const blocks = this.#blocksOf(batch, storedUnits);
     if (batch.keepEvents) { for (const block of blocks) this.#blocks.set(block.firstSeq, block); }
     this.#head = blocks.at(-1)?.lastSeq ?? this.#head;

@@ -6,6 +6,7 @@
  */
 
 import { PosternError } from "../../core/errors.ts";
+import { Departure } from "../../core/departure.ts";
 import type { ClientIdentity } from "../../core/clients.ts";
 import type { Principal } from "../../core/principal.ts";
 import { Producer } from "../../core/record.ts";
@@ -21,6 +22,9 @@ export class HttpCaller implements Caller {
   readonly isRemote = false;
   readonly transport = "http";
   readonly producer: Producer = new Producer();
+  readonly departure: Departure = new Departure();
+  readonly runner = null;
+  readonly provider = null;
   readonly onBehalfOf: string | null;
   /** Where a stream of events is to go. */
   openStream: ((request: LogSubscriptionRequest) => string) | null = null;

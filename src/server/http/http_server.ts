@@ -99,6 +99,7 @@ export class HttpServer {
       const minted = await this.#identify(request, caller);
       const response = await found.route.handle({ request, url, params: found.params, caller });
       caller.producer.end();
+      caller.departure.end();
       if (response.status === 101) return response;
       if (minted !== null) response.headers.set("x-client-id", minted);
       return withVersion(response);

@@ -44,6 +44,8 @@ export async function answerRpc(
     send: (line) => reply = line,
     onAnswered() {},
     closedTo: () => null,
+    // Nobody calls whoever asks by HTTP.
+    onAnswer() {},
     asRefusal,
   });
   let isBatch = false;

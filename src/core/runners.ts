@@ -1,0 +1,109 @@
+/**
+ * Runners: the connections that carry out turns, and what each is attached to.
+ *
+ * Invariants: a session, and a runner's name, has one attached runner at most; whoever has gone is attached to
+ * nothing and never comes back: a connection that is made anew is another runner. Nothing of this is stored.
+ *
+ * Bounds: `MAX_ATTACHMENTS` of one runner, `MAX_ALL_ATTACHMENTS` together.
+ */
+
+import { PosternError, shown } from "./errors.ts";
+
+/** What one connection may be attached to. One more is refused with `too_many`. */
+export const MAX_ATTACHMENTS = 100;
+/** What all are attached to together. One more is refused with `too_many`. */
+export const MAX_ALL_ATTACHMENTS = 10_000;
+
+/** One connection, as far as it runs turns. */
+export class Runner {
+  #isGone = false;
+  #attachments = 0;
+
+  /** Whether its connection has ended. */
+  get isGone(): boolean {
+    return this.#isGone;
+  }
+
+  /** How many sessions and names it is attached to. */
+  get attachments(): number {
+    return this.#attachments;
+  }
+
+  /** For {@linkcode Runners} only. */
+  attached(): void {
+    this.#attachments++;
+  }
+
+  /** For {@linkcode Runners} only. */
+  gone(): void {
+    this.#isGone = true;
+    this.#attachments = 0;
+  }
+}
+
+/** What a runner attaches to: one session, or all sessions that name a runner. */
+export type Place = { readonly sessionId: string } | { readonly name: string };
+
+/** The runner that serves a session. */
+export interface Serving {
+  readonly runner: Runner;
+  /** The name under which it does; `null` where it is attached to the session itself. */
+  readonly name: string | null;
+}
+
+/** Who is attached to what. */
+export class Runners {
+  readonly #bySession = new Map<string, Runner>();
+  readonly #byName = new Map<string, Runner>();
+
+  /**
+   * Attaches a runner. Once more to the same place changes nothing.
+   *
+   * @throws PosternError `conflict` where another one is attached, `too_many`.
+   */
+  attach(runner: Runner, place: Place): void {
+    const [places, key, what] = "name" in place
+      ? [this.#byName, place.name, "runner"] as const
+      : [this.#bySession, place.sessionId, "session"] as const;
+    const present = places.get(key);
+    if (present === runner) return;
+    if (present !== undefined) {
+      throw new PosternError(
+        "conflict",
+        `session.attach: another runner is attached as ${what} ${shown(key)}`,
+      );
+    }
+    this.#requireRoom(runner);
+    places.set(key, runner);
+    runner.attached();
+  }
+
+  /** Who serves the session: whoever is attached to it, else the runner that it names. */
+  serving(sessionId: string, name: string | null): Serving | null {
+    const own = this.#bySession.get(sessionId);
+    if (own !== undefined) return { runner: own, name: null };
+    const named = name === null ? undefined : this.#byName.get(name);
+    return named === undefined ? null : { runner: named, name };
+  }
+
+  /** The runner has gone. */
+  leave(runner: Runner): void {
+    for (const places of [this.#bySession, this.#byName]) {
+      for (const [key, attached] of places) if (attached === runner) places.delete(key);
+    }
+    runner.gone();
+  }
+
+  #requireRoom(runner: Runner): void {
+    const isFull = runner.attachments >= MAX_ATTACHMENTS;
+    if (!isFull && this.#bySession.size + this.#byName.size < MAX_ALL_ATTACHMENTS) return;
+    const limit = isFull ? MAX_ATTACHMENTS : MAX_ALL_ATTACHMENTS;
+    throw new PosternError(
+      "too_many",
+      `session.attach: ${limit} sessions and names are attached ${
+        isFull ? "by this connection" : "in all"
+      }, which is as many as can be`,
+      { limit },
+    );
+  }
+}

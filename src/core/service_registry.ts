@@ -1,0 +1,373 @@
+/**
+ * Services: methods that connected clients provide, and the calls of them.
+ *
+ * Invariants: each call has one outcome, which is the first of its provider's answer, its time-out, its caller's going
+ * and its provider's going; only the provider that was given a call answers it; a provider is given at most as many at
+ * once as it takes, and calls begin in the order in which they came. Providers of one name have the same methods and
+ * routes, and calls go to them in turn. Nothing of this is stored.
+ *
+ * Bounds: the constants below. One call more is refused with `too_many`.
+ */
+
+import type { Departure } from "./departure.ts";
+import { PosternError, shown } from "./errors.ts";
+import type { Clock } from "./ports.ts";
+import type { Scope } from "./principal.ts";
+import { type RouteMatch, Routes } from "./routes.ts";
+import { requireSame, type ServiceDefinition, type ServiceMethod } from "./service_definition.ts";
+import type { JsonText } from "./text.ts";
+import { Ticket } from "./ticket.ts";
+
+export const MAX_SERVICES = 256;
+/** Providers that share one name. */
+export const MAX_PROVIDERS = 64;
+/** Calls of one service that wait for a provider. */
+export const MAX_WAITING = 1000;
+/** Calls without an outcome, of all services. */
+export const MAX_OPEN_CALLS = 10_000;
+/** Characters of their parameters. */
+export const MAX_OPEN_CHARS = 32 * 1024 * 1024;
+
+/** Names that no service may have, besides the nouns of operations: they mean something else on a provider's wire. */
+const RESERVED: readonly string[] = ["call", "rpc", "postern", "log"];
+
+/** On whose behalf a call comes. */
+export interface CallerIdentity {
+  readonly originator: string | null;
+  readonly scopes: readonly Scope[];
+}
+
+/** Whoever carries calls out: a connection. Neither method throws. */
+export interface Provider {
+  /** Gives it a call; it answers by {@linkcode ServiceRegistry.answer}. */
+  call(id: string, method: string, params: JsonText, caller: CallerIdentity): void;
+  /** Nobody waits for the call's answer any more. */
+  cancel(id: string): void;
+}
+
+/** What is asked for. */
+export interface CallRequest {
+  readonly service: string;
+  readonly method: string;
+  /** Checked against the method's schema already. */
+  readonly params: JsonText;
+  readonly timeoutMs: number;
+  readonly caller: CallerIdentity;
+  /** Cancels the call when the caller goes. */
+  readonly departure: Departure;
+}
+
+/** How a call ended at its provider. */
+export type Answer = { readonly result: unknown } | { readonly error: PosternError };
+
+/** A service as everybody sees it. */
+export interface ServiceInfo extends ServiceDefinition {
+  readonly providers: number;
+  /** Calls that its providers take at once, together. */
+  readonly maxConcurrent: number;
+  readonly running: number;
+  readonly waiting: number;
+}
+
+interface Providing {
+  readonly provider: Provider;
+  maxConcurrent: number;
+  readonly running: Set<OpenCall>;
+}
+
+interface Service {
+  definition: ServiceDefinition;
+  /** The next to be given a call comes first. */
+  readonly providers: Providing[];
+  readonly waiting: Set<OpenCall>;
+}
+
+interface OpenCall {
+  readonly id: string;
+  readonly request: CallRequest;
+  readonly service: Service;
+  readonly outcome: Ticket<unknown>;
+  deadlineMs: number;
+  /** Whoever has it; `null` while it waits. */
+  at: Providing | null;
+  /** Takes the cancellation back. */
+  detach: () => void;
+}
+
+/** The services of one daemon. */
+export class ServiceRegistry {
+  readonly #clock: Clock;
+  readonly #reserved: ReadonlySet<string>;
+  readonly #services = new Map<string, Service>();
+  readonly #routes = new Routes();
+  readonly #calls = new Map<string, OpenCall>();
+  #lastId = 0;
+  #openChars = 0;
+
+  /** @param options The nouns of operations, which no service may be named after. */
+  constructor(options: { readonly clock: Clock; readonly nouns: Iterable<string> }) {
+    this.#clock = options.clock;
+    this.#reserved = new Set([...RESERVED, ...options.nouns]);
+  }
+
+  /** Every service that is provided now, by name. */
+  list(): ServiceInfo[] {
+    return [...this.#services.values()].map(infoOf).sort((a, b) => a.name < b.name ? -1 : 1);
+  }
+
+  /** Whether somebody provides the service now. */
+  has(service: string): boolean {
+    return this.#services.has(service);
+  }
+
+  /**
+   * A method of a service.
+   *
+   * @throws PosternError `service_unavailable` when nobody provides the service, `not_found` without the method.
+   */
+  method(service: string, method: string): ServiceMethod {
+    const { methods } = this.#get(service).definition;
+    const found = methods.find(({ name }) => name === method);
+    if (found !== undefined) return found;
+    throw new PosternError(
+      "not_found",
+      `service.call: the service ${shown(service)} has no method ${shown(method)}`,
+      { field: "method" },
+    );
+  }
+
+  /**
+   * Offers a service. The same provider again replaces what it offered, if it is the only one.
+   *
+   * @param maxConcurrent Calls that it takes at once.
+   * @throws PosternError `permission_denied` for a reserved name; `conflict` where another provider offers other
+   * methods or routes under this name, or another service has one of the routes; `too_many`.
+   */
+  register(provider: Provider, definition: ServiceDefinition, maxConcurrent: number): ServiceInfo {
+    const { name } = definition;
+    if (this.#reserved.has(name)) {
+      throw new PosternError(
+        "permission_denied",
+        `service.register: name: ${
+          shown(name)
+        } is the daemon's own, as the nouns of all operations are`,
+        { field: "name" },
+      );
+    }
+    const known = this.#services.get(name);
+    const own = known?.providers.find((one) => one.provider === provider);
+    const isAlone = own !== undefined && known!.providers.length === 1;
+    if (known !== undefined && !isAlone) requireSame(known.definition, definition);
+    this.#requireFreeRoutes(definition);
+    const limit = known === undefined ? MAX_SERVICES : MAX_PROVIDERS;
+    const count = known === undefined ? this.#services.size : known.providers.length;
+    if (own === undefined && count >= limit) throw full(name, known !== undefined, limit);
+    const service = known ?? { definition, providers: [], waiting: new Set() };
+    this.#routes.remove(service.definition.routes);
+    this.#routes.add(name, definition.routes);
+    service.definition = definition;
+    this.#services.set(name, service);
+    if (own === undefined) service.providers.push({ provider, maxConcurrent, running: new Set() });
+    else own.maxConcurrent = maxConcurrent;
+    this.#begin(service);
+    return infoOf(service);
+  }
+
+  /** A provider has gone: what it was given fails with `service_unavailable`. */
+  gone(provider: Provider): void {
+    for (const [name, service] of [...this.#services]) {
+      const index = service.providers.findIndex((one) => one.provider === provider);
+      if (index < 0) continue;
+      const [left] = service.providers.splice(index, 1);
+      const isOver = service.providers.length === 0;
+      if (isOver) {
+        this.#services.delete(name);
+        this.#routes.remove(service.definition.routes);
+      }
+      for (const call of [...left!.running, ...(isOver ? service.waiting : [])]) {
+        this.#end(call, { error: unavailable(name, "its provider has gone") });
+      }
+    }
+  }
+
+  /**
+   * Calls a method, at once or when a provider has room.
+   *
+   * @throws PosternError `service_unavailable`, `not_found`, `too_many`; through the ticket `timeout`,
+   * `service_unavailable` and what the provider answers.
+   */
+  call(request: CallRequest): Ticket<unknown> {
+    this.method(request.service, request.method);
+    const service = this.#get(request.service);
+    this.#requireRoom(service, request);
+    const call: OpenCall = {
+      id: `c${++this.#lastId}`,
+      request,
+      service,
+      outcome: new Ticket(),
+      deadlineMs: this.#clock.now() + request.timeoutMs,
+      at: null,
+      detach: () => {},
+    };
+    this.#calls.set(call.id, call);
+    this.#openChars += request.params.text.length;
+    service.waiting.add(call);
+    call.detach = request.departure.add(() => this.#abandon(call, goneCaller(request)));
+    this.#begin(service);
+    return call.outcome;
+  }
+
+  /**
+   * What became of a call.
+   *
+   * @returns `false` for a call that this provider does not have, or has no more; the answer is dropped then.
+   */
+  answer(provider: Provider, id: string, answer: Answer): boolean {
+    const call = this.#calls.get(id);
+    if (call === undefined || call.at?.provider !== provider) return false;
+    this.#end(call, answer);
+    return true;
+  }
+
+  /** Whether the provider has an open call of that originator. */
+  hasCallOf(provider: Provider, originator: string): boolean {
+    return [...this.#services.values()].some(({ providers }) =>
+      providers.some((one) =>
+        one.provider === provider &&
+        [...one.running].some(({ request }) => request.caller.originator === originator)
+      )
+    );
+  }
+
+  /** Ends calls whose time is over; to be called once a second. */
+  expire(): void {
+    const now = this.#clock.now();
+    const overdue = [...this.#calls.values()].filter((call) => {
+      // However far the clock steps back, nobody waits for longer than the time-out from now.
+      call.deadlineMs = Math.min(call.deadlineMs, now + call.request.timeoutMs);
+      return now >= call.deadlineMs;
+    });
+    // First those that wait, so that none of them gets the place of another.
+    for (const call of overdue) if (call.at === null) this.#abandon(call, timedOut(call));
+    for (const call of overdue) this.#abandon(call, timedOut(call));
+  }
+
+  /** Where a request over HTTP leads, or `null`. */
+  route(method: string, path: string): RouteMatch | null {
+    return this.#routes.find(method, path);
+  }
+
+  /** The HTTP methods that a path takes; none where it leads nowhere. */
+  routeMethods(path: string): string[] {
+    return this.#routes.methodsOf(path);
+  }
+
+  #get(name: string): Service {
+    const service = this.#services.get(name);
+    if (service !== undefined) return service;
+    throw unavailable(name, "nobody provides it now; service.list lists those there are");
+  }
+
+  #requireFreeRoutes({ name, routes }: ServiceDefinition): void {
+    for (const route of routes) {
+      const owner = this.#routes.ownerOf(route);
+      if (owner === undefined || owner === name) continue;
+      throw new PosternError(
+        "conflict",
+        `service.register: routes: ${shown(`${route.method} ${route.path}`)} is a route of ${
+          shown(owner)
+        }`,
+        { field: "routes", service: owner },
+      );
+    }
+  }
+
+  #requireRoom({ providers, waiting }: Service, { service, params }: CallRequest): void {
+    const refuse = (limit: number, what: string) => {
+      throw new PosternError("too_many", `service.call: ${limit} ${what}; try later`, { limit });
+    };
+    if (this.#calls.size >= MAX_OPEN_CALLS) refuse(MAX_OPEN_CALLS, "calls have no answer yet");
+    if (this.#openChars + params.text.length > MAX_OPEN_CHARS) {
+      refuse(MAX_OPEN_CHARS, "characters of parameters wait for answers");
+    }
+    const mustWait = providers.every((one) => one.running.size >= one.maxConcurrent);
+    if (mustWait && waiting.size >= MAX_WAITING) {
+      refuse(MAX_WAITING, `calls wait for the service ${shown(service)}`);
+    }
+  }
+
+  /** Gives providers what waits, as far as they have room. */
+  #begin({ providers, waiting }: Service): void {
+    for (const call of waiting) {
+      // Its turn to be cancelled is about to come.
+      if (call.request.departure.isOver) continue;
+      const index = providers.findIndex((one) => one.running.size < one.maxConcurrent);
+      if (index < 0) return;
+      const [next] = providers.splice(index, 1);
+      providers.push(next!);
+      waiting.delete(call);
+      call.at = next!;
+      next!.running.add(call);
+      const { method, params, caller } = call.request;
+      next!.provider.call(call.id, method, params, caller);
+    }
+  }
+
+  /** Ends a call that its provider may still be at. */
+  #abandon(call: OpenCall, error: PosternError): void {
+    if (!this.#calls.has(call.id)) return;
+    call.at?.provider.cancel(call.id);
+    this.#end(call, { error });
+  }
+
+  #end(call: OpenCall, answer: Answer): void {
+    // A provider that answers as it is told of the cancellation.
+    if (!this.#calls.delete(call.id)) return;
+    this.#openChars -= call.request.params.text.length;
+    call.service.waiting.delete(call);
+    call.at?.running.delete(call);
+    call.detach();
+    if ("error" in answer) call.outcome.fail(answer.error);
+    else call.outcome.succeed(answer.result);
+    this.#begin(call.service);
+  }
+}
+
+function infoOf({ definition, providers, waiting }: Service): ServiceInfo {
+  return {
+    ...definition,
+    providers: providers.length,
+    maxConcurrent: providers.reduce((sum, one) => sum + one.maxConcurrent, 0),
+    running: providers.reduce((sum, one) => sum + one.running.size, 0),
+    waiting: waiting.size,
+  };
+}
+
+function full(name: string, isKnown: boolean, limit: number): PosternError {
+  const what = isKnown ? `providers of ${shown(name)}` : "services";
+  return new PosternError("too_many", `service.register: there are ${limit} ${what} already`, {
+    limit,
+  });
+}
+
+function unavailable(name: string, reason: string): PosternError {
+  return new PosternError("service_unavailable", `service.call: ${shown(name)}: ${reason}`, {
+    service: name,
+  });
+}
+
+function timedOut({ request: { service, method, timeoutMs }, at }: OpenCall): PosternError {
+  const state = at === null ? "waited for its turn" : "had no answer";
+  return new PosternError(
+    "timeout",
+    `service.call: ${shown(`${service}.${method}`)} ${state} for ${timeoutMs} ms`,
+    { timeout_ms: timeoutMs },
+  );
+}
+
+function goneCaller({ service, method }: CallRequest): PosternError {
+  return new PosternError(
+    "service_unavailable",
+    `service.call: ${shown(`${service}.${method}`)}: its caller has gone`,
+  );
+}
