@@ -8,6 +8,8 @@
 import { assert } from "@std/assert";
 import type { ErrorCode } from "../../src/core/errors.ts";
 import type { Line, RawClient } from "../support/raw_client.ts";
+import type { TestDaemon } from "../support/in_process.ts";
+import { HTTP_CONNECTIONS, type Lines } from "./http_dialects.ts";
 
 /** What became of a call. */
 export type Outcome =
@@ -39,11 +41,11 @@ export interface Speaker {
 
 abstract class Base implements Speaker {
   abstract readonly dialect: string;
-  readonly client: RawClient;
+  readonly client: Lines;
   readonly #events: Line[] = [];
   #lastId = 0;
 
-  constructor(client: RawClient) {
+  constructor(client: Lines) {
     this.client = client;
   }
 
@@ -214,3 +216,12 @@ export const SPEAKERS: readonly {
   { dialect: "JSON-RPC", open: (client) => Promise.resolve(new JsonRpc(client)) },
   { dialect: "AI Assist", open: (client) => Promise.resolve(new AiAssist(client)) },
 ];
+
+/** The same over the HTTP socket. */
+export const HTTP_SPEAKERS: readonly {
+  readonly dialect: string;
+  readonly open: (daemon: TestDaemon) => Promise<Speaker>;
+}[] = Object.entries(HTTP_CONNECTIONS).map(([dialect, connect]) => ({
+  dialect,
+  open: async (daemon) => new JsonRpc(await connect(daemon)),
+}));

@@ -9,7 +9,7 @@ import type { ErrorCode } from "../../src/core/errors.ts";
 import { range } from "../support/expect.ts";
 import { type PartialConfig, startTestDaemon, type TestDaemon } from "../support/in_process.ts";
 import type { Line } from "../support/raw_client.ts";
-import { type Outcome, type Speaker, SPEAKERS } from "./dialects.ts";
+import { HTTP_SPEAKERS, type Outcome, type Speaker, SPEAKERS } from "./dialects.ts";
 
 interface Scene {
   readonly daemon: TestDaemon;
@@ -17,6 +17,31 @@ interface Scene {
   readonly speaker: Speaker;
   /** Another connection in the same dialect; with the token unless told otherwise. */
   another(options?: { token?: boolean }): Promise<Speaker>;
+  /** Whether requests are separate, so that nobody is connected between them. */
+  readonly byRequests: boolean;
+}
+
+const OPENERS: readonly {
+  readonly dialect: string;
+  readonly open: (daemon: TestDaemon) => Promise<Speaker>;
+}[] = [
+  ...SPEAKERS.map(({ dialect, open }) => ({
+    dialect,
+    open: async (daemon: TestDaemon) => await open(await daemon.connect()),
+  })),
+  ...HTTP_SPEAKERS,
+];
+
+/** Scenarios of what is pushed, which needs something to be pushed on. */
+const subscriptionScenario: typeof scenario = (name, play, config) =>
+  scenario(
+    name,
+    (scene) => scene.byRequests ? expectNothingToStreamOn(scene) : play(scene),
+    config,
+  );
+
+async function expectNothingToStreamOn({ speaker }: Scene): Promise<void> {
+  expectRefused(speaker, await speaker.call("event.subscribe"), "invalid_request");
 }
 
 function scenario(
@@ -24,15 +49,15 @@ function scenario(
   play: (scene: Scene) => Promise<void>,
   config: PartialConfig = {},
 ): void {
-  for (const { dialect, open } of SPEAKERS) {
+  for (const { dialect, open } of OPENERS) {
     Deno.test(`${dialect}: ${name}`, async () => {
       await using daemon = await startTestDaemon({ config });
       const another = async ({ token = true } = {}) => {
-        const speaker = await open(await daemon.connect());
+        const speaker = await open(daemon);
         if (token) resultOf(await speaker.call("auth.login", { token: daemon.token }));
         return speaker;
       };
-      await play({ daemon, speaker: await another(), another });
+      await play({ daemon, speaker: await another(), another, byRequests: dialect === "HTTP" });
     });
   }
 }
@@ -58,7 +83,8 @@ scenario(
   async (scene) => {
     const stranger = await scene.another({ token: false });
     assertEquals(resultOf(await stranger.call("system.ping")).pong, true);
-    assertEquals(resultOf(await stranger.call("system.status")).connections, 2);
+    const { connections } = resultOf(await stranger.call("system.status"));
+    assertEquals(connections, scene.byRequests ? 0 : 2);
     for (const operation of ["event.inbox", "event.send", "system.whoami", "system.shutdown"]) {
       expectRefused(stranger, await stranger.call(operation, MESSAGE), "auth_required");
     }
@@ -121,7 +147,7 @@ scenario("a repeated dedup_key answers the first send and appends nothing", asyn
   assertEquals(resultOf(await speaker.call("event.read")).events.length, 1);
 });
 
-scenario(
+subscriptionScenario(
   "a subscription replays, then tells what comes, each event once",
   async ({ speaker, daemon }) => {
     await daemon.fill(3);
@@ -136,7 +162,7 @@ scenario(
   },
 );
 
-scenario(
+subscriptionScenario(
   "nothing of a subscription follows the reply that ends it",
   async ({ speaker, daemon }) => {
     const { subscription_id } = resultOf(await speaker.call("event.subscribe"));
@@ -154,7 +180,7 @@ scenario(
   },
 );
 
-scenario("kinds and topics let through what they name", async ({ speaker }) => {
+subscriptionScenario("kinds and topics let through what they name", async ({ speaker }) => {
   resultOf(await speaker.call("event.subscribe", { kinds: ["query"], topics: ["a.*"] }));
   await send(speaker, { kind: "query", topic: "a.b" });
   await send(speaker, { kind: "notify", topic: "a.b" });
@@ -163,7 +189,7 @@ scenario("kinds and topics let through what they name", async ({ speaker }) => {
   assertEquals([(await speaker.event()).seq, (await speaker.event()).seq], [1, 4]);
 });
 
-scenario(
+subscriptionScenario(
   "what retention dropped shows as one gap in the inbox and in the next event",
   async (scene) => {
     const { speaker, daemon } = scene;
