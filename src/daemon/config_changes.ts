@@ -4,13 +4,20 @@ import type { Config } from "./config.ts";
 import { DEFAULTS } from "./config_defaults.ts";
 
 /** Keys of parts that are still to come. They are checked, so that a file can be written for both. */
-const WITHOUT_EFFECT: readonly string[] = [
+export const WITHOUT_EFFECT: readonly string[] = [
   "permissions",
   "sessions",
-  "tokens.rotation_days",
   "daemon.auto_start",
   "daemon.idle_timeout_ms",
 ];
+
+/** Sections that a reload takes over; any other change needs a restart. */
+export const RELOADABLE: ReadonlySet<string> = new Set([
+  "limits",
+  "records",
+  "permissions",
+  "log",
+]);
 
 /** The keys that say something else than the defaults and change nothing in this version. */
 export function keysWithoutEffect(config: Config): string[] {

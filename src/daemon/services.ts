@@ -54,7 +54,8 @@ export function makeServices(parts: ServiceParts, hooks: ServiceHooks): DaemonSe
   const config = hooks.config();
   const clock = { now: () => Date.now() };
   const metrics = new Metrics();
-  const log = new EventLog(new MeasuredStore(parts.store, metrics), {
+  const store = new MeasuredStore(parts.store, metrics);
+  const log = new EventLog(store, {
     clock,
     retention: {
       maxEvents: config.ipc.buffer_size,
@@ -94,7 +95,7 @@ export function makeServices(parts: ServiceParts, hooks: ServiceHooks): DaemonSe
       return health;
     },
   };
-  const health = new Health(services, { directory, uid });
+  const health = new Health(services, { directory, uid, store });
   return services;
 }
 

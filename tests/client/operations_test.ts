@@ -25,6 +25,7 @@ const REQUIRED: { [N in OperationName]: Required<OperationParams<N>> } = {
   "auth.login": { token: true },
   "consumer.list": {},
   "consumer.remove": { consumer: true },
+  "echo.ping": {},
   "event.ack": { up_to_seq: true },
   "event.inbox": {},
   "event.read": {},
@@ -46,6 +47,10 @@ const REQUIRED: { [N in OperationName]: Required<OperationParams<N>> } = {
   "system.shutdown": {},
   "system.status": {},
   "system.whoami": {},
+  "token.create": { name: true, scopes: true },
+  "token.list": {},
+  "token.revoke": { id: true },
+  "token.rotate": {},
 };
 
 Deno.test("the types name every operation of the registry and no other", () => {

@@ -2,10 +2,13 @@
 
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { z } from "zod";
+import { Metrics } from "../../src/core/metrics.ts";
+import { RateLimits } from "../../src/core/rate_limit.ts";
 import { PosternError } from "../../src/core/errors.ts";
 import { type Principal, type Scope, SCOPES } from "../../src/core/principal.ts";
 import type { Context } from "../../src/operations/operation.ts";
 import { findOperation, invoke, OPERATIONS } from "../../src/operations/registry.ts";
+import { FakeClock } from "../support/fake_clock.ts";
 
 /** What AXON needs itself in a reply or a pushed line. */
 const TAKEN = ["ok", "error", "req_id", "message", "event", "inbound", "result"];
@@ -74,8 +77,17 @@ for (const { name, summary, scope } of OPERATIONS) {
 function called(scopes: readonly Scope[] | null, requireToken = false): Context {
   const principal: Principal | null = scopes && { tokenId: "t", scopes: new Set(scopes) };
   return {
-    caller: { principal, isRemote: false } as Context["caller"],
-    services: { limits: { requireToken }, counters: {} } as Context["services"],
+    caller: { principal, client: null, isRemote: false } as Context["caller"],
+    services: {
+      limits: { requireToken },
+      metrics: new Metrics(),
+      audit: { note() {} },
+      tokens: { isValid: () => true },
+      rateLimits: new RateLimits(
+        { read: 0, send: 0, write: 0, serve: 0, admin: 0 },
+        new FakeClock(),
+      ),
+    } as unknown as Context["services"],
   };
 }
 

@@ -17,6 +17,7 @@ const EVENT = { kind: "notify", payload: { a: [1, "é"] } };
 const CASES: Readonly<Record<string, readonly ((daemon: TestDaemon, id: string) => Case)[]>> = {
   "system.hello": [() => ({ params: { version: 2 }, added: ["daemon_max_version"] })],
   "system.ping": [() => ({})],
+  "echo.ping": [() => ({ params: { a: 1 } })],
   "system.status": [() => ({})],
   "system.whoami": [() => ({})],
   "system.operations": [() => ({})],
@@ -55,6 +56,13 @@ const CASES: Readonly<Record<string, readonly ((daemon: TestDaemon, id: string) 
   "record.subscribe": [() => ({ params: { name: "a.>", send_initial: false } })],
   "record.unsubscribe": [(_daemon, id) => ({ params: { subscription_id: id } })],
   "record.remove": [() => ({ params: { name: "a.b" } })],
+  "token.create": [
+    () => ({ params: { name: "one", scopes: ["read"] } }),
+    () => ({ params: { name: "two", scopes: ["read", "send"], expires_in_secs: 60 } }),
+  ],
+  "token.list": [() => ({})],
+  "token.revoke": [() => ({ params: { id: "one" } })],
+  "token.rotate": [() => ({})],
   "system.shutdown": [() => ({})],
 };
 
