@@ -33,8 +33,19 @@ export function prepareDirectory(directory: string, uid: number | null): void {
   preparePrivateDirectory(directory, uid);
   for (const name of SUBDIRECTORIES) preparePrivateDirectory(join(directory, name), uid);
   for (const path of [directory, ...SUBDIRECTORIES.map((name) => join(directory, name))]) {
-    for (const entry of Deno.readDirSync(path)) checkEntry(directory, join(path, entry.name), uid);
+    checkEntries(directory, path, uid);
   }
+}
+
+/**
+ * Checks what lies in the directory, or in a subdirectory of it.
+ *
+ * @param directory The runtime directory.
+ * @param path It, or one of its subdirectories.
+ * @throws {PosternError} `permission_denied` for a link, another user's file, or a foreign socket.
+ */
+export function checkEntries(directory: string, path: string, uid: number | null): void {
+  for (const entry of Deno.readDirSync(path)) checkEntry(directory, join(path, entry.name), uid);
 }
 
 /**

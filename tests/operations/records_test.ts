@@ -3,6 +3,7 @@
  * records allow. Without a socket, because no socket has all these callers.
  */
 
+import { QUIET_SERVICES } from "../support/quiet_services.ts";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { encodeJson } from "../../src/codecs/json.ts";
 import { PosternError } from "../../src/core/errors.ts";
@@ -34,7 +35,7 @@ function contextOf({ records }: TestRecords, caller: TestCaller): Context {
       records,
       recordPolicy: new RecordPolicy({ policy, writable }),
       limits: { requireToken: false, recordQueueSize: 100, maxSubscriptions: 32 },
-      counters: { requests: 0 },
+      ...QUIET_SERVICES,
     } as unknown as Context["services"],
   };
 }
