@@ -1,13 +1,12 @@
 /**
  * Fails when the documentation and the code disagree.
  *
- * Checks that docs/operations.md is fresh, that relative links and headings exist, that named tests exist,
+ * Checks that the generated pages are fresh, that relative links and headings exist, that named tests exist,
  * that the versions agree, that TypeScript in the pages type-checks, and that every symbol of the client
  * library has an example.
  */
 
 import { fromFileUrl, join } from "@std/path";
-import { OPERATIONS } from "../src/operations/registry.ts";
 import {
   checkGenerated,
   checkLinks,
@@ -17,7 +16,7 @@ import {
   type Tree,
 } from "./docs/check.ts";
 import { checkExamples } from "./docs/examples.ts";
-import { operationsPage } from "./docs/operations_page.ts";
+import { generatedPages } from "./docs/pages.ts";
 
 const ROOT = fromFileUrl(new URL("..", import.meta.url));
 const TOP_PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"];
@@ -29,7 +28,7 @@ async function main(): Promise<number> {
   const pages = readPages(ROOT, tree);
   const complaints = [
     ...pages.filter(({ text }) => text === "").map(({ path }) => `${path}:1: is missing or empty`),
-    ...checkGenerated("docs/operations.md", operationsPage(OPERATIONS), tree),
+    ...Object.entries(generatedPages()).flatMap(([path, text]) => checkGenerated(path, text, tree)),
     ...checkLinks(pages, tree),
     ...checkNamedTests(pages, tree),
     ...checkVersion(tree),

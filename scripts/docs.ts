@@ -1,12 +1,11 @@
-/** Writes docs/operations.md from the registry. */
+/** Writes the generated pages: docs/operations.md from the registry, docs/configuration.md from the schema. */
 
 import { fromFileUrl } from "@std/path";
-import { OPERATIONS } from "../src/operations/registry.ts";
-import { operationsPage } from "./docs/operations_page.ts";
-
-const PAGE = fromFileUrl(new URL("../docs/operations.md", import.meta.url));
+import { generatedPages } from "./docs/pages.ts";
 
 if (import.meta.main) {
-  Deno.writeTextFileSync(PAGE, operationsPage(OPERATIONS));
-  console.log(`docs/operations.md: ${OPERATIONS.length} operations`);
+  for (const [path, text] of Object.entries(generatedPages())) {
+    Deno.writeTextFileSync(fromFileUrl(new URL(`../${path}`, import.meta.url)), text);
+    console.log(`${path}: ${text.split("\n").length - 1} lines`);
+  }
 }

@@ -75,5 +75,5 @@ export function checkVersion(tree: Tree): string[] {
 export function checkGenerated(path: string, rendered: string, tree: Tree): string[] {
   return tree.read(path) === rendered
     ? []
-    : [`${path}:1: is not what the registry says; run "deno task docs"`];
+    : [`${path}:1: is not what the code says; run "deno task docs"`];
 }

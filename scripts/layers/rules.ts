@@ -113,6 +113,7 @@ export const LAYERS: readonly Layer[] = [
     path: "src/daemon/",
     about: "directory, lock, config, sandbox, signals, run and close",
     uses: [{ layer: "server" }, { layer: "store" }, { layer: "operations" }, { layer: "core" }],
+    // The platform's own hashes are asynchronous, or take all at once.
     packages: ["@std/", "@logtape/", "zod"],
     forbidden: [NO_EXIT, NO_KV],
   },

@@ -54,6 +54,7 @@ export interface Context {
 /** Options that every command takes. */
 export const COMMON_OPTIONS: readonly Option[] = [
   { name: "dir", value: "PATH", help: "the daemon's directory" },
+  { name: "token-file", value: "PATH", help: "the token to show; - reads it from stdin" },
   { name: "json", help: "answer for programs: one JSON object, or one a line" },
   { name: "help", short: "h", help: "show this" },
 ];

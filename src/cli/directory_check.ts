@@ -7,7 +7,7 @@
 
 import { join } from "@std/path";
 import {
-  prepareDirectory,
+  checkEntries,
   preparePrivateDirectory,
   SUBDIRECTORIES,
 } from "../daemon/runtime_directory.ts";
@@ -22,10 +22,10 @@ import { lookAt } from "../daemon/safe_file.ts";
  */
 export function checkDirectory(directory: string, uid: number | null): void {
   const all = [directory, ...SUBDIRECTORIES.map((name) => join(directory, name))];
-  const settled = all.filter(isSettled);
-  // A part of them at a time cannot be asked for what lies in them, whose rules go by the whole.
-  if (settled.length === all.length) prepareDirectory(directory, uid);
-  else for (const path of settled) preparePrivateDirectory(path, uid);
+  for (const path of all.filter(isSettled)) {
+    preparePrivateDirectory(path, uid);
+    checkEntries(directory, path, uid);
+  }
 }
 
 /** Whether a start would leave what stands at the path as it is, or refuse it. */

@@ -49,10 +49,15 @@ export class Output {
   }
 
   /** Text on stdout as it is. */
-  async raw(text: string): Promise<void> {
+  raw(text: string): Promise<void> {
+    return this.bytes(this.#encoder.encode(text));
+  }
+
+  /** Bytes on stdout as they are. */
+  async bytes(bytes: Uint8Array): Promise<void> {
     await this.clearPassing();
     try {
-      await this.#writeAll(this.#out, text);
+      await this.#writeAll(this.#out, bytes);
     } catch (error) {
       if (error instanceof Deno.errors.BrokenPipe) throw new OutputClosed();
       throw error;
@@ -96,14 +101,13 @@ export class Output {
 
   async #complain(text: string): Promise<void> {
     try {
-      await this.#writeAll(this.#err, text);
+      await this.#writeAll(this.#err, this.#encoder.encode(text));
     } catch {
       // Nobody listens there, and the exit code still tells.
     }
   }
 
-  async #writeAll(sink: Sink, text: string): Promise<void> {
-    const bytes = this.#encoder.encode(text);
+  async #writeAll(sink: Sink, bytes: Uint8Array): Promise<void> {
     for (let at = 0; at < bytes.length;) at += await sink.write(bytes.subarray(at));
   }
 }

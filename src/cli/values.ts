@@ -66,7 +66,7 @@ export function parseCommandLine(
   const options = [...COMMON_OPTIONS, ...command.options];
   const names = (wanted: (option: Option) => boolean) =>
     options.filter(wanted).map((option) => option.name);
-  const parsed = parseArgs(argv, {
+  const parsed = parseArgs(withDashValues(argv, options), {
     string: ["_", ...names((option) => option.value !== undefined)],
     boolean: names((option) => option.value === undefined),
     collect: names((option) => option.many === true),
@@ -82,6 +82,20 @@ export function parseCommandLine(
   const values = checked(options, parsed);
   if (!values.flag("help")) requireCount(command, args);
   return { args, values };
+}
+
+/** A dash alone is a value: as in `--token-file -`, it says that stdin is meant. */
+function withDashValues(argv: readonly string[], options: readonly Option[]): string[] {
+  const valued = new Set(
+    options.filter(({ value }) => value !== undefined).map(({ name }) => `--${name}`),
+  );
+  const end = argv.includes("--") ? argv.indexOf("--") : argv.length;
+  const joined: string[] = [];
+  for (let at = 0; at < argv.length; at++) {
+    const isPair = at + 1 < end && argv[at + 1] === "-" && valued.has(argv[at]!);
+    joined.push(isPair ? `${argv[at++]}=-` : argv[at]!);
+  }
+  return joined;
 }
 
 function checked(options: readonly Option[], parsed: Record<string, unknown>): Values {

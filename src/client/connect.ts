@@ -35,6 +35,8 @@ import { type ReconnectOptions, toPolicy } from "./reconnect.ts";
 export interface ConnectOptions extends TargetOptions {
   /** Name of the durable cursor that inbox, ack and replay go by. @default {"default"} */
   readonly consumer?: string;
+  /** The token to show, where it is in no file. By default what the token file holds, read anew each time. */
+  readonly token?: string;
   /** Gives up connecting. It has no effect once there is a client. */
   readonly signal?: AbortSignal;
   /** How long the daemon may take to answer, each time a connection is opened. @default {10000} */
@@ -106,8 +108,8 @@ class Dialler {
   }
 
   async open(own: ConnectionOptions, signal?: AbortSignal): Promise<Opened> {
-    const { consumer, timeoutMs, maxLineBytes, exactNumbers } = this.#options;
-    const dial = { consumer, timeoutMs, maxLineBytes, exactNumbers };
+    const { consumer, token, timeoutMs, maxLineBytes, exactNumbers } = this.#options;
+    const dial = { consumer, token, timeoutMs, maxLineBytes, exactNumbers };
     const target = findTarget(this.#options);
     const tokenRequired = this.#authenticated;
     const opened = await openConnection(target, { ...dial, ...own, signal, tokenRequired });

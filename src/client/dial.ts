@@ -17,6 +17,8 @@ export interface DialOptions extends ConnectionOptions {
   readonly signal?: AbortSignal;
   /** How long the daemon may take to answer the hello. A busy daemon is slow, not dead. */
   readonly timeoutMs?: number;
+  /** The token, instead of the one that the target's file holds. */
+  readonly token?: string;
   /** False to say hello only. @default {true} */
   readonly authenticate?: boolean;
   /** Whether a missing token file is an error, because there was one before. @default {false} */
@@ -43,7 +45,9 @@ const UNOPENED = "closed because it could not be opened";
  */
 export async function openConnection(target: Target, options: DialOptions): Promise<Opened> {
   options.signal?.throwIfAborted();
-  const token = options.authenticate === false ? null : readToken(target.tokenPath);
+  const token = options.authenticate === false
+    ? null
+    : options.token ?? readToken(target.tokenPath);
   if (token === null && options.tokenRequired) {
     const rule = "it was there before, and is not now";
     throw new PosternError("auth_failed", `reading the token: "${target.tokenPath}": ${rule}`);

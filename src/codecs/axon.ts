@@ -131,7 +131,7 @@ export class AxonCodec implements Codec {
     const head = reqId === undefined
       ? '{"ok":true'
       : `{"ok":true,"req_id":${JSON.stringify(reqId)}`;
-    return `${head}${fieldsOf(asAxon(command, result, version))}}`;
+    return `${head}${fieldsOf(command, asAxon(command, result, version))}}`;
   }
 
   encodeError(tag: AxonTag | null, error: PosternError): string {
@@ -274,10 +274,13 @@ function asAxon(command: string, result: unknown, version: number | undefined): 
   return result;
 }
 
+/** Commands whose result is somebody else's to choose, and so never stands among the fields of a reply. */
+const APART: ReadonlySet<string> = new Set(["service.call", "permission.wait"]);
+
 /** The fields of a result as they follow others in an object; what is no object comes as `result`. */
-function fieldsOf(result: unknown): string {
+function fieldsOf(command: string, result: unknown): string {
   if (
-    typeof result !== "object" || result === null || Array.isArray(result) ||
+    APART.has(command) || typeof result !== "object" || result === null || Array.isArray(result) ||
     result instanceof JsonText
   ) {
     return `,"result":${encodeJson(result)}`;

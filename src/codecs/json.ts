@@ -38,7 +38,8 @@ export function parseMessage(text: string): unknown {
   try {
     return parseExact(text);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    // What the engine quotes of the text may be part of a token or a payload.
+    const reason = (error as Error).message.replace(/, (\.\.\.)?".*is not valid JSON$/s, "");
     throw new PosternError(
       "parse_error",
       `a message must be one line of JSON: ${reason.slice(0, 120)}`,

@@ -77,7 +77,8 @@ export function resetFrame(epoch: string, headSeq: number): string {
 /** What keeps an idle stream from being taken for a dead one. */
 export const HEARTBEAT = ": heartbeat\n\n";
 
-function gapFrame(gap: Gap): string {
+/** Says which seqs are lost. */
+export function gapFrame(gap: Gap): string {
   const data = JSON.stringify({ from_seq: gap.from_seq, to_seq: gap.to_seq });
   return `${frame("gap", gap.to_seq, data)}\n`;
 }

@@ -3,9 +3,10 @@
  *
  * A client_id is a secret of 256 bits that the daemon mints and the client keeps; what is published of it is its
  * originator, a hash. Invariants: nobody becomes an originator but by its client_id; an id is kept from its first use
- * on, and one that is not used is forgotten.
+ * on, which is to be shown again or to do something that others see, and one that is not used is forgotten.
  *
- * Bounds: `MAX_CLIENTS` kept ones, those unseen for longest go first; `MAX_MINTED` that were not used yet.
+ * Bounds: `MAX_CLIENTS` kept ones, those unseen for longest go first; `MAX_MINTED` that were not used yet, for
+ * `MINTED_LIFE_MS` at most.
  */
 
 import type { Clock, Document, Documents, Secrets } from "./ports.ts";
@@ -13,7 +14,9 @@ import type { Clock, Document, Documents, Secrets } from "./ports.ts";
 /** Clients that are kept. */
 export const MAX_CLIENTS = 10_000;
 /** Ids that were minted and not used yet; the oldest is forgotten for one more. */
-const MAX_MINTED = 1000;
+export const MAX_MINTED = 1000;
+/** How long an id may stay unused. */
+export const MINTED_LIFE_MS = 86_400_000;
 /** How exactly it is kept when a client was seen last: each time would be a write. */
 const LAST_SEEN_STEP_MS = 3_600_000;
 /** Characters of an originator behind its prefix. */
@@ -35,14 +38,19 @@ interface Kept extends ClientIdentity {
   lastSeenMs: number;
 }
 
+interface Minted {
+  readonly kind: string;
+  readonly mintedMs: number;
+}
+
 /** The clients of one daemon. */
 export class Clients {
   readonly #documents: Documents;
   readonly #clock: Clock;
   readonly #secrets: Secrets;
   readonly #kept = new Map<string, Kept>();
-  /** Originators by their kinds. */
-  readonly #minted = new Map<string, string>();
+  /** By originator, the oldest first. */
+  readonly #minted = new Map<string, Minted>();
 
   constructor(
     documents: Documents,
@@ -74,46 +82,55 @@ export class Clients {
     return known ?? this.#mint(kind);
   }
 
+  /** Notes that something was done in a client's name that others see: from now on it is kept. */
+  used({ kind, originator }: ClientIdentity): void {
+    const kept = this.#kept.get(originator);
+    if (kept === undefined) this.#keep(kind, originator);
+    else this.#seen(kept);
+  }
+
   /**
    * Keeps a client for which something waits, even one that was minted and has not come back yet.
    *
    * @returns Whether there is such a client.
    */
   keep(originator: string): boolean {
-    const kind = this.#minted.get(originator);
-    if (kind !== undefined) this.#keepMinted(kind, originator);
+    const minted = this.#minted.get(originator);
+    if (minted !== undefined) this.#keep(minted.kind, originator);
     return this.#kept.has(originator);
   }
 
   #resume(kind: string, clientId: string): ClientIdentity | null {
     const originator = this.#originatorOf(clientId);
-    const kept = this.#kept.get(originator);
-    if (kept !== undefined) {
-      if (kept.kind !== kind) return null;
-      this.#seen(kept);
-      return kept;
-    }
-    if (this.#minted.get(originator) !== kind) return null;
-    return this.#keepMinted(kind, originator);
+    this.#forgetUnused(MAX_MINTED);
+    const known = this.#kept.get(originator) ?? this.#minted.get(originator);
+    if (known?.kind !== kind) return null;
+    this.used({ kind, originator });
+    return { kind, originator };
   }
 
-  #keepMinted(kind: string, originator: string): ClientIdentity {
+  #keep(kind: string, originator: string): void {
     this.#minted.delete(originator);
-    const first = { kind, originator, lastSeenMs: 0 };
+    const first = { kind, originator, lastSeenMs: -Infinity };
     this.#forgetExcess();
     this.#kept.set(originator, first);
     this.#seen(first);
-    return first;
   }
 
   #mint(kind: string): MintedClient {
     const clientId = this.#secrets.random();
     const originator = this.#originatorOf(clientId);
-    if (this.#minted.size >= MAX_MINTED) {
-      this.#minted.delete(this.#minted.keys().next().value!);
-    }
-    this.#minted.set(originator, kind);
+    this.#forgetUnused(MAX_MINTED - 1);
+    this.#minted.set(originator, { kind, mintedMs: this.#clock.now() });
     return { kind, originator, clientId };
+  }
+
+  #forgetUnused(limit: number): void {
+    const now = this.#clock.now();
+    for (const [originator, { mintedMs }] of this.#minted) {
+      if (this.#minted.size <= limit && now - mintedMs < MINTED_LIFE_MS) return;
+      this.#minted.delete(originator);
+    }
   }
 
   #seen(kept: Kept): void {

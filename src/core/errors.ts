@@ -81,8 +81,14 @@ export class PosternError extends Error {
   }
 }
 
+/** Of a text no more than this is looked at for a message. */
+const LOOKED_AT = 512;
+/** What may be a token or a client_id, wherever somebody has put it. */
+const SECRETS = /(?:pst_[0-9a-f]{1,16}_)?[0-9a-f]{48,}/gi;
+
 /**
- * A value as it may stand in a message: quoted, and cut so that bad input cannot flood a log.
+ * A value as it may stand in a message: quoted, cut so that bad input cannot flood a log, and without anything that
+ * looks like a secret.
  *
  * @example
  * ```ts
@@ -95,7 +101,8 @@ export class PosternError extends Error {
  */
 export function shown(value: unknown): string {
   if (typeof value === "string") {
-    const cut = value.length > 64 ? `${value.slice(0, 61)}...` : value;
+    const text = withoutSecrets(value.slice(0, LOOKED_AT));
+    const cut = text.length > 64 ? `${text.slice(0, 61)}...` : text;
     return `"${cut.replaceAll(/[\p{Cc}"\\]/gu, "?")}"`;
   }
   if (typeof value !== "object" || value === null) return String(value);
@@ -103,4 +110,9 @@ export function shown(value: unknown): string {
   // A number that JavaScript cannot hold is carried as its text, in an object without a prototype.
   const isNumber = Object.getPrototypeOf(value) === null && "rawJSON" in value;
   return isNumber ? String(value.rawJSON).slice(0, 64) : "an object";
+}
+
+/** A text with whatever looks like a token or a client_id taken out. */
+export function withoutSecrets(text: string): string {
+  return text.length < 48 ? text : text.replaceAll(SECRETS, "(hidden)");
 }

@@ -13,11 +13,13 @@ import type { Scope } from "./principal.ts";
 export type Rates = Readonly<Record<Scope, number>>;
 
 interface Bucket {
-  /** Operations that may be done now, as of `atMs`. */
+  /** Thousandths of operations that may be done now, as of `atMs`: a millisecond gives whole ones. */
   left: number;
   atMs: number;
 }
 
+/** One operation. */
+const ONE = 1000;
 /** Buckets above which full ones are looked for and forgotten. */
 const MANY_BUCKETS = 1024;
 
@@ -48,11 +50,11 @@ export class RateLimits {
     const rate = this.#rates[scope];
     if (rate === 0) return;
     const bucket = this.#bucketOf(`${scope} ${tokenId}`, rate);
-    if (bucket.left >= 1) {
-      bucket.left--;
+    if (bucket.left >= ONE) {
+      bucket.left -= ONE;
       return;
     }
-    const retryAfterMs = Math.max(1, Math.ceil((1 - bucket.left) / rate * 1000));
+    const retryAfterMs = Math.ceil((ONE - bucket.left) / rate);
     throw new PosternError(
       "rate_limited",
       `this token may do ${rate} operations of the class "${scope}" a second (limits.rate.${scope})`,
@@ -65,13 +67,13 @@ export class RateLimits {
     const known = this.#buckets.get(name);
     if (known === undefined) {
       if (this.#buckets.size >= MANY_BUCKETS) this.#forgetFull(now);
-      const bucket = { left: rate, atMs: now };
+      const bucket = { left: rate * ONE, atMs: now };
       this.#buckets.set(name, bucket);
       return bucket;
     }
     // A clock that was set back gives nothing, and takes nothing.
-    const secs = Math.max(0, now - known.atMs) / 1000;
-    known.left = Math.min(rate, known.left + secs * rate);
+    const elapsedMs = Math.max(0, now - known.atMs);
+    known.left = Math.min(rate * ONE, known.left + elapsedMs * rate);
     known.atMs = now;
     return known;
   }

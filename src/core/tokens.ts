@@ -2,9 +2,10 @@
  * The tokens that are valid now: the owner's, and named ones with scopes of their own.
  *
  * Invariants: a named token is kept as its hash only, and shown once, when it is made; secrets are compared in
- * constant time and never leave this file; what a connection has shown holds as long as the token does.
+ * constant time and never leave this file; what a connection has shown holds as long as the token does; a token
+ * that has expired is valid no more, whatever else is done about it.
  *
- * Bound: `MAX_TOKENS` named tokens.
+ * Bounds: `MAX_TOKENS` named tokens, of which those that have expired make room; `MAX_FORMERS` former owner tokens.
  */
 
 import { PosternError, shown } from "./errors.ts";
@@ -14,6 +15,8 @@ import type { Ticket } from "./ticket.ts";
 
 /** How many named tokens one daemon keeps. One more is refused with `too_many`. */
 export const MAX_TOKENS = 1000;
+/** Owner tokens that were replaced and are still taken; the oldest ends early for one more. */
+const MAX_FORMERS = 16;
 /** How exactly it is kept when a token was used last: each use would be a write. */
 const LAST_USED_STEP_MS = 60_000;
 
@@ -61,12 +64,15 @@ const NAMED = /^pst_([0-9a-f]{16})_([0-9a-f]{64})$/;
 
 /** All tokens of one daemon. */
 export class Tokens {
+  /** Called when `nextEndMs` may have changed. */
+  onChanged: () => void = () => {};
   readonly #options: TokensOptions;
   readonly #named = new Map<string, Kept>();
   #owner: string;
   /** Whoever has shown the owner token as it is now. */
   #ownerPrincipal: Principal = { ...TRUSTED };
-  #former: Former | null = null;
+  /** Oldest first. */
+  #formers: readonly Former[] = [];
   readonly #remote: { readonly token: string; readonly principal: Principal } | null;
 
   /** @param owner The content of the token file. */
@@ -85,16 +91,32 @@ export class Tokens {
   /**
    * Takes a new owner token at once.
    *
-   * @param graceMs How long the one before is still taken.
+   * @param graceMs How long the one before is still taken; with 0 none that was replaced is taken any longer.
    */
   replaceOwner(token: string, graceMs = 0): void {
     if (token === this.#owner) return;
-    const untilMs = this.#options.clock.now() + graceMs;
-    this.#former = graceMs > 0
-      ? { token: this.#owner, principal: this.#ownerPrincipal, untilMs }
-      : null;
+    const now = this.#options.clock.now();
+    const former = {
+      token: this.#owner,
+      principal: this.#ownerPrincipal,
+      untilMs: now + graceMs,
+    };
+    const others = this.#formers.filter(({ untilMs }) => now < untilMs);
+    this.#formers = graceMs > 0 ? [...others, former].slice(-MAX_FORMERS) : [];
     this.#owner = token;
     this.#ownerPrincipal = { ...TRUSTED };
+    this.onChanged();
+  }
+
+  /** When the first of what is valid now ends, in epoch milliseconds; `null` when nothing ends by itself. */
+  get nextEndMs(): number | null {
+    const now = this.#options.clock.now();
+    let next = Infinity;
+    for (const { untilMs } of this.#formers) if (untilMs > now) next = Math.min(next, untilMs);
+    for (const { expiresMs } of this.#named.values()) {
+      if (expiresMs !== null && expiresMs > now) next = Math.min(next, expiresMs);
+    }
+    return next === Infinity ? null : next;
   }
 
   /** Whether what the principal once showed still holds. */
@@ -102,9 +124,10 @@ export class Tokens {
     if (principal === TRUSTED || principal === this.#ownerPrincipal) return true;
     if (principal === this.#remote?.principal) return true;
     const now = this.#options.clock.now();
-    if (principal === this.#former?.principal) return now < this.#former.untilMs;
     const kept = this.#named.get(principal.tokenId);
-    return kept?.principal === principal && !isOver(kept, now);
+    if (kept?.principal === principal) return !isOver(kept, now);
+    const former = this.#formers.find((one) => one.principal === principal);
+    return former !== undefined && now < former.untilMs;
   }
 
   /** Whom the token stands for, or `null`. */
@@ -118,12 +141,13 @@ export class Tokens {
     const isRemote = this.#remote !== null && equalInConstantTime(token.trim(), this.#remote.token);
     if (equalInConstantTime(given, this.#owner)) return this.#ownerPrincipal;
     if (isRemote) return this.#remote!.principal;
-    const former = this.#former;
-    if (former === null || now >= former.untilMs) return null;
-    return equalInConstantTime(given, former.token) ? former.principal : null;
+    for (const { token: former, principal, untilMs } of this.#formers) {
+      if (equalInConstantTime(given, former) && now < untilMs) return principal;
+    }
+    return null;
   }
 
-  /** Every named token, oldest first; those that have expired too. */
+  /** Every named token, oldest first; those that have expired too, until there is no room for them. */
   list(): NamedToken[] {
     return [...this.#named.values()].sort((a, b) => a.createdMs - b.createdMs);
   }
@@ -140,16 +164,7 @@ export class Tokens {
     expiresMs: number | null,
   ): Ticket<CreatedToken> {
     const { clock, secrets, documents } = this.#options;
-    if (this.list().some((one) => one.name === name)) {
-      throw new PosternError("conflict", `token.create: there is a token ${shown(name)} already`);
-    }
-    if (this.#named.size >= MAX_TOKENS) {
-      throw new PosternError(
-        "too_many",
-        `token.create: ${MAX_TOKENS} tokens are kept at most; revoke one first`,
-        { limit: MAX_TOKENS },
-      );
-    }
+    this.#makeRoom(name, clock.now());
     const id = secrets.random().slice(0, 16);
     const secret = `pst_${id}_${secrets.random()}`;
     const kept: Kept = {
@@ -163,6 +178,7 @@ export class Tokens {
       principal: { tokenId: id, scopes: new Set(scopes) },
     };
     this.#keep(kept);
+    this.onChanged();
     const stored = documents.put(tokenWrite(kept));
     stored.whenSettled((outcome) => {
       if (!outcome.ok) this.#named.delete(id);
@@ -176,13 +192,38 @@ export class Tokens {
    * @throws PosternError `not_found`
    */
   revoke(reference: string): Ticket<void> {
-    const kept = this.#named.get(reference) ??
-      [...this.#named.values()].find(({ name }) => name === reference);
-    if (kept === undefined) {
-      throw new PosternError("not_found", `token.revoke: there is no token ${shown(reference)}`);
+    const kept = this.#find(reference);
+    if (kept !== undefined) return this.#forget(kept);
+    throw new PosternError("not_found", `token.revoke: there is no token ${shown(reference)}`);
+  }
+
+  /** @throws PosternError `conflict` for a name that is taken, `too_many`. */
+  #makeRoom(name: string, now: number): void {
+    const namesake = this.#find(name);
+    if (namesake !== undefined && !isOver(namesake, now)) {
+      throw new PosternError("conflict", `token.create: there is a token ${shown(name)} already`);
     }
-    this.#named.delete(kept.id);
-    return this.#options.documents.put({ key: ["token", kept.id], content: null });
+    const full = this.#named.size >= MAX_TOKENS;
+    const over = namesake ??
+      (full ? [...this.#named.values()].find((one) => isOver(one, now)) : undefined);
+    if (over !== undefined) this.#forget(over);
+    else if (full) {
+      throw new PosternError(
+        "too_many",
+        `token.create: ${MAX_TOKENS} tokens are kept at most; revoke one first`,
+        { limit: MAX_TOKENS },
+      );
+    }
+  }
+
+  #find(reference: string): Kept | undefined {
+    return this.#named.get(reference) ??
+      [...this.#named.values()].find(({ name }) => name === reference);
+  }
+
+  #forget({ id }: Kept): Ticket<void> {
+    this.#named.delete(id);
+    return this.#options.documents.put({ key: ["token", id], content: null });
   }
 
   #authenticateNamed(given: string, id: string, now: number): Principal | null {

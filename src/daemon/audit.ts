@@ -1,43 +1,73 @@
 /**
  * `log/audit.jsonl`: who authenticated, and who changed what.
  *
- * Invariant: a line holds an operation, what it came to and who asked, and never a token, a client_id or anything of
- * the parameters. Rotated by size while it is written.
+ * Invariants: a line holds an operation, what it came to and who asked, and never a token, a client_id or anything of
+ * the parameters; each line is a JSON object of the same form, also the one that says how many could not be written.
+ * Rotated by size while it is written.
  */
 
 import type { Audit, AuditEntry } from "../core/ports.ts";
 import { RotatingFile, type RotatingFileOptions, type RotationOptions } from "./rotating_file.ts";
 
+/** Lines of one turn are written together, because each write takes longer than what it is about; no more than this. */
+const BATCH_CHARS = 2048;
+
 /** The audit of one daemon. */
 export class AuditFile implements Audit {
   readonly #file: RotatingFile;
   #enabled: boolean;
+  #batch = "";
+  #batchLines = 0;
 
   constructor(path: string, options: RotatingFileOptions & { readonly enabled: boolean }) {
-    this.#file = new RotatingFile(path, options);
+    this.#file = new RotatingFile(path, { ...options, lostLine });
     this.#enabled = options.enabled;
   }
 
-  note({ op, outcome, tokenId, originator, transport, onBehalfOf }: AuditEntry): void {
+  note(entry: AuditEntry): void {
     if (!this.#enabled) return;
-    const line = {
-      ts: new Date().toISOString(),
-      op,
-      outcome,
-      token_id: tokenId,
-      originator,
-      transport,
-      ...(onBehalfOf === null ? {} : { on_behalf_of: onBehalfOf }),
-    };
-    this.#file.append(`${JSON.stringify(line)}\n`);
+    if (this.#batchLines === 0) queueMicrotask(() => this.#write());
+    this.#batch += lineOf(entry);
+    this.#batchLines++;
+    if (this.#batch.length >= BATCH_CHARS) this.#write();
   }
 
   configure(options: RotationOptions & { readonly enabled: boolean }): void {
+    this.#write();
     this.#enabled = options.enabled;
     this.#file.configure(options);
   }
 
   close(): void {
+    this.#write();
     this.#file.close();
   }
+
+  #write(): void {
+    const [lines, count] = [this.#batch, this.#batchLines];
+    this.#batch = "";
+    this.#batchLines = 0;
+    if (count > 0) this.#file.append(lines, count);
+  }
+}
+
+function lineOf(entry: AuditEntry, more: { readonly count?: number } = {}): string {
+  const { op, outcome, tokenId, originator, transport, onBehalfOf } = entry;
+  const line = {
+    ts: new Date().toISOString(),
+    op,
+    outcome,
+    token_id: tokenId,
+    originator,
+    transport,
+    ...(onBehalfOf === null ? {} : { on_behalf_of: onBehalfOf }),
+    ...more,
+  };
+  return `${JSON.stringify(line)}\n`;
+}
+
+/** What could not be written while the disk took nothing. */
+function lostLine(count: number): string {
+  const by = { tokenId: null, originator: null, transport: "in-process", onBehalfOf: null };
+  return lineOf({ op: "audit.lost", outcome: "storage_full", ...by }, { count });
 }

@@ -2,21 +2,26 @@
  * Binary payloads beside the log: files of the runtime directory, named by the SHA-256 of what they hold.
  *
  * Invariants: a blob has its name only once all of it is on disk; the same content is one file; what nobody has put
- * again within the retention is removed. Bounds: `maxBytes` a blob, sixteen times that together, `MAX_UPLOADS` at
- * once; an upload that a crash cut off is removed at the next start.
+ * again within the retention is removed. Bounds: `maxBytes` a blob, sixteen times that together with what is on its
+ * way, `MAX_BLOBS` of them, `MAX_UPLOADS` at once, of which none may be silent for `idleMs`; an upload that a crash cut
+ * off is removed at the next start.
  */
 
-import { createHash } from "node:crypto";
 import { join } from "@std/path";
-import { PosternError } from "../core/errors.ts";
-import type { Blobs, StoredBlob } from "../server/http/blob_routes.ts";
+import { PosternError, shown } from "../core/errors.ts";
+import type { Blobs, OpenBlob, StoredBlob } from "../server/http/blob_routes.ts";
 import { lookAt, openOwnFile, openOwnFileToRead, removeIfPresent } from "./safe_file.ts";
+import { sha256 } from "./sha256.ts";
 
 /** Where they lie. */
 export const BLOB_DIRECTORY = "blobs";
 /** Blobs of the largest size that there is room for together. */
 const TOTAL_OF_LARGEST = 16;
+const MAX_BLOBS = 65_536;
 const MAX_UPLOADS = 16;
+const IDLE_MS = 30_000;
+/** Gathered of an upload before it is written: each write costs a turn of the event loop, which takes milliseconds. */
+const WRITE_BYTES = 512 * 1024;
 
 const NAME = /^[0-9a-f]{64}$/;
 const UPLOAD = /^upload-\d+\.new$/;
@@ -28,18 +33,23 @@ export interface BlobOptions {
   readonly maxBytes: () => number;
   readonly retentionMs: number;
   readonly now: () => number;
+  /** So long may an upload bring nothing. @default 30 s */
+  readonly idleMs?: number;
 }
 
 interface Known {
   readonly bytes: number;
-  putMs: number;
+  readonly putMs: number;
 }
 
 /** The blobs of one daemon. */
 export class BlobFiles implements Blobs {
   readonly #options: BlobOptions;
   readonly #known = new Map<string, Known>();
+  /** Of what has its name. */
   #bytes = 0;
+  /** Of what is on its way. */
+  #arrivingBytes = 0;
   #uploads = 0;
   #lastUpload = 0;
 
@@ -47,8 +57,8 @@ export class BlobFiles implements Blobs {
   constructor(options: BlobOptions) {
     this.#options = options;
     for (const { name } of Deno.readDirSync(this.#directory)) {
-      const info = lookAt(join(this.#directory, name));
-      if (UPLOAD.test(name)) removeIfPresent(join(this.#directory, name));
+      const info = lookAt(this.#pathOf(name));
+      if (UPLOAD.test(name)) removeIfPresent(this.#pathOf(name));
       else if (NAME.test(name) && info?.isFile) {
         this.#keep(name, { bytes: info.size, putMs: info.mtime?.getTime() ?? options.now() });
       }
@@ -60,41 +70,52 @@ export class BlobFiles implements Blobs {
     return { count: this.#known.size, bytes: this.#bytes };
   }
 
-  async put(content: AsyncIterable<Uint8Array>): Promise<StoredBlob> {
+  async put(content: AsyncIterable<Uint8Array>, announcedBytes: number): Promise<StoredBlob> {
     if (this.#uploads >= MAX_UPLOADS) {
       throw new PosternError("too_many", `POST /blobs: at most ${MAX_UPLOADS} uploads at once`, {
         limit: MAX_UPLOADS,
       });
     }
+    this.#requireRoom(announcedBytes, announcedBytes);
     this.#uploads++;
-    const path = join(this.#directory, `upload-${++this.#lastUpload}.new`);
+    const path = this.#pathOf(`upload-${++this.#lastUpload}.new`);
     try {
       return await this.#receive(path, content);
     } catch (error) {
-      removeIfPresent(path);
+      removeIfPossible(path);
       throw refusal(error);
     } finally {
       this.#uploads--;
     }
   }
 
-  open(hash: string): { readonly bytes: number; readonly content: ReadableStream<Uint8Array> } {
-    const known = NAME.test(hash) ? this.#known.get(hash) : undefined;
+  find(hash: string): { readonly bytes: number } {
+    if (!NAME.test(hash)) {
+      throw new PosternError(
+        "invalid_params",
+        `GET /blobs: a hash is 64 hex digits in small letters, got ${shown(hash)}`,
+      );
+    }
+    const known = this.#known.get(hash);
     if (known === undefined) {
       throw new PosternError("not_found", "GET /blobs: there is no blob of that hash");
     }
-    const file = openOwnFileToRead(join(this.#directory, hash), { uid: this.#options.uid });
-    return { bytes: known.bytes, content: file.readable };
+    return known;
   }
 
-  /** Removes what is older than the retention. */
+  open(hash: string): OpenBlob {
+    this.find(hash);
+    if (lookAt(this.#pathOf(hash)) === null) this.#forget(hash);
+    this.find(hash);
+    const file = openOwnFileToRead(this.#pathOf(hash), { uid: this.#options.uid });
+    return { bytes: file.statSync().size, content: file.readable };
+  }
+
+  /** Removes what is older than the retention. What cannot be removed now is tried again the next time. */
   tidy(): void {
     const oldest = this.#options.now() - this.#options.retentionMs;
-    for (const [hash, { bytes, putMs }] of this.#known) {
-      if (putMs >= oldest) continue;
-      removeIfPresent(join(this.#directory, hash));
-      this.#known.delete(hash);
-      this.#bytes -= bytes;
+    for (const [hash, { putMs }] of this.#known) {
+      if (putMs < oldest && removeIfPossible(this.#pathOf(hash))) this.#forget(hash);
     }
   }
 
@@ -102,51 +123,122 @@ export class BlobFiles implements Blobs {
     return join(this.#options.directory, BLOB_DIRECTORY);
   }
 
+  #pathOf(name: string): string {
+    return join(this.#directory, name);
+  }
+
   async #receive(path: string, content: AsyncIterable<Uint8Array>): Promise<StoredBlob> {
-    const digest = createHash("sha256");
+    const digest = sha256();
     let bytes = 0;
-    {
+    let writtenBytes = 0;
+    const waiting: Uint8Array[] = [];
+    try {
       using file = openOwnFile(path, { uid: this.#options.uid });
-      for await (const chunk of content) {
+      for await (const chunk of this.#watched(content)) {
         bytes += chunk.byteLength;
-        this.#requireRoom(bytes);
+        this.#arrivingBytes += chunk.byteLength;
+        this.#requireRoom(bytes, 0);
         digest.update(chunk);
-        for (let at = 0; at < chunk.byteLength;) at += await file.write(chunk.subarray(at));
+        waiting.push(chunk);
+        if (bytes - writtenBytes < WRITE_BYTES) continue;
+        await writeTogether(file, waiting.splice(0));
+        writtenBytes = bytes;
       }
+      await writeTogether(file, waiting);
       await file.sync();
+    } finally {
+      this.#arrivingBytes -= bytes;
     }
     const hash = digest.digest("hex");
-    const known = this.#known.get(hash);
-    if (known !== undefined) {
-      removeIfPresent(path);
-      known.putMs = this.#options.now();
-      await Deno.utime(join(this.#directory, hash), known.putMs / 1000, known.putMs / 1000);
-      return { hash, bytes };
-    }
-    await Deno.rename(path, join(this.#directory, hash));
+    // Over one of that name, which holds the same: it is as new as this then, and whole whatever became of it.
+    Deno.renameSync(path, this.#pathOf(hash));
+    this.#forget(hash);
     this.#keep(hash, { bytes, putMs: this.#options.now() });
     return { hash, bytes };
   }
 
-  #requireRoom(bytes: number): void {
+  /** The chunks, as long as they keep coming. */
+  async *#watched(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    const chunks = content[Symbol.asyncIterator]();
+    for (;;) {
+      const { done, value } = await within(this.#options.idleMs ?? IDLE_MS, chunks.next());
+      if (done) return;
+      yield value;
+    }
+  }
+
+  /** @throws PosternError `too_large`, `storage_full` */
+  #requireRoom(bytes: number, announced: number): void {
     const limit = this.#options.maxBytes();
-    if (bytes > limit) {
+    if (limit === 0 || bytes > limit) {
       throw new PosternError(
         "too_large",
         `POST /blobs: a blob is at most ${limit} bytes (limits.blob_bytes), this one is longer`,
         { limit },
       );
     }
-    if (this.#bytes + bytes <= limit * TOTAL_OF_LARGEST) return;
-    throw new PosternError(
-      "storage_full",
-      `POST /blobs: all blobs take at most ${limit * TOTAL_OF_LARGEST} bytes; older ones expire`,
-    );
+    const total = limit * TOTAL_OF_LARGEST;
+    if (this.#bytes + this.#arrivingBytes + announced > total) {
+      throw new PosternError(
+        "storage_full",
+        `POST /blobs: all blobs take at most ${total} bytes; older ones expire`,
+        { limit: total },
+      );
+    }
+    if (this.#known.size >= MAX_BLOBS) {
+      throw new PosternError(
+        "storage_full",
+        `POST /blobs: at most ${MAX_BLOBS} blobs are kept; older ones expire`,
+        { limit: MAX_BLOBS },
+      );
+    }
   }
 
   #keep(hash: string, known: Known): void {
     this.#known.set(hash, known);
     this.#bytes += known.bytes;
+  }
+
+  #forget(hash: string): void {
+    this.#bytes -= this.#known.get(hash)?.bytes ?? 0;
+    this.#known.delete(hash);
+  }
+}
+
+/** The next chunk. @throws PosternError `timeout`; `invalid_request` when the client has gone. */
+async function within<T>(idleMs: number, next: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const idle = new Promise<never>((_, reject) => {
+    const complain = () =>
+      reject(new PosternError("timeout", `POST /blobs: nothing came for ${idleMs} ms`));
+    timer = setTimeout(complain, idleMs);
+  });
+  try {
+    return await Promise.race([next, idle]);
+  } catch (error) {
+    if (error instanceof PosternError) throw error;
+    throw new PosternError("invalid_request", "POST /blobs: the upload was cut off");
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function writeTogether(file: Deno.FsFile, chunks: readonly Uint8Array[]): Promise<void> {
+  const whole = new Uint8Array(chunks.reduce((sum, { byteLength }) => sum + byteLength, 0));
+  let filled = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, filled);
+    filled += chunk.byteLength;
+  }
+  for (let at = 0; at < filled;) at += await file.write(whole.subarray(at));
+}
+
+function removeIfPossible(path: string): boolean {
+  try {
+    removeIfPresent(path);
+    return true;
+  } catch {
+    return false;
   }
 }
 

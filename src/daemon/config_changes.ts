@@ -4,11 +4,18 @@ import type { Config } from "./config.ts";
 import { DEFAULTS } from "./config_defaults.ts";
 
 /** Keys of parts that are still to come. They are checked, so that a file can be written for both. */
-const WITHOUT_EFFECT: readonly string[] = [
-  "tokens.rotation_days",
+export const WITHOUT_EFFECT: readonly string[] = [
   "daemon.auto_start",
   "daemon.idle_timeout_ms",
 ];
+
+/** Sections that a reload takes over; any other change needs a restart. */
+export const RELOADABLE: ReadonlySet<string> = new Set([
+  "limits",
+  "records",
+  "permissions",
+  "log",
+]);
 
 /** The keys that say something else than the defaults and change nothing in this version. */
 export function keysWithoutEffect(config: Config): string[] {

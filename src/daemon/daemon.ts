@@ -7,6 +7,7 @@
  */
 
 import { join } from "@std/path";
+import { PosternError } from "../core/errors.ts";
 import type { Log, LogStore } from "../core/ports.ts";
 import type { RemoteToken } from "../core/principal.ts";
 import { VERSION } from "../core/version.ts";
@@ -20,15 +21,16 @@ import { openKvStore } from "../store/kv_store.ts";
 import { AuditFile } from "./audit.ts";
 import { BlobFiles } from "./blobs.ts";
 import { type Config, defaultConfig } from "./config.ts";
-import { changedKeys, keysWithoutEffect } from "./config_changes.ts";
+import { changedKeys, keysWithoutEffect, RELOADABLE } from "./config_changes.ts";
 import { removeDiscovery, writeDiscovery } from "./discovery.ts";
 import { openHeadHint } from "./head_hint.ts";
 import { loadOrCreateIdentity } from "./identity.ts";
 import { LocalCaller } from "./local_caller.ts";
 import { keepMetricsRecord } from "./metrics_record.ts";
-import { type DaemonServices, makeServices, type ServiceHooks } from "./services.ts";
+import { type DaemonServices, expireAll, makeServices, type ServiceHooks } from "./services.ts";
 import { prepareStoreFiles } from "./store_files.ts";
-import { loadOrCreateToken, replaceToken } from "./token.ts";
+import { loadOrCreateToken } from "./token.ts";
+import { TokenKeeper } from "./token_keeper.ts";
 
 /** What a sandboxed process cannot ask the machine. */
 export interface HostFacts {
@@ -60,6 +62,8 @@ export interface DaemonOptions {
   readonly beforeListening?: (daemon: Daemon) => Promise<void>;
 }
 
+/** How often what has had its time is ended. */
+const EXPIRE_INTERVAL_MS = 1000;
 /** How often retention, merging and idle consumers are looked after without any traffic. */
 const TIDY_INTERVAL_MS = 60_000;
 const DAY_MS = 86_400_000;
@@ -82,10 +86,15 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const token = await loadOrCreateToken(tokenPath, host.uid);
   const { agentId, publicKey } = await loadOrCreateIdentity(directory, host.uid);
   const path = prepareStoreFiles(directory, host.uid);
+  const audit = new AuditFile(join(directory, "log", "audit.jsonl"), {
+    uid: host.uid,
+    ...auditSettings(config),
+  });
   const hint = openHeadHint(directory, host.uid);
   const newEpoch = () => crypto.randomUUID();
   const store = await openKvStore({ path, hint, log, newEpoch }).catch((error) => {
     hint.close();
+    audit.close();
     throw error;
   });
   const identity = {
@@ -95,10 +104,6 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     version: VERSION,
     startedAtMs: Date.now(),
   };
-  const audit = new AuditFile(join(directory, "log", "audit.jsonl"), {
-    uid: host.uid,
-    ...auditSettings(config),
-  });
   const parts = { store, identity, token, host, log, audit };
   const daemon = new Daemon({ ...options, config }, parts);
   try {
@@ -132,12 +137,12 @@ export class Daemon implements AsyncDisposable {
   readonly #parts: Parts;
   readonly #services: DaemonServices;
   readonly #blobs: BlobFiles;
-  #graceTimer: ReturnType<typeof setTimeout> | undefined;
   readonly #server: Server;
   readonly #tidyTimer: ReturnType<typeof setInterval>;
+  readonly #expireTimer: ReturnType<typeof setInterval>;
   #endMetrics: () => void = () => {};
   #config: Config;
-  #token: string;
+  readonly #keeper: TokenKeeper;
   #closing: Promise<void> | null = null;
   #resolveClosed: (reason: string) => void = () => {};
 
@@ -147,7 +152,6 @@ export class Daemon implements AsyncDisposable {
     this.#options = options;
     this.#parts = parts;
     this.#config = options.config;
-    this.#token = parts.token;
     this.agentId = parts.identity.agentId;
     this.epoch = parts.store.state.epoch;
     this.socketPath = options.socketPath ?? join(directory, "postern.sock");
@@ -177,11 +181,24 @@ export class Daemon implements AsyncDisposable {
       now: () => Date.now(),
     });
     this.#tidyTimer = setInterval(() => this.#tidy(), TIDY_INTERVAL_MS);
+    this.#expireTimer = setInterval(() => expireAll(this.#services), EXPIRE_INTERVAL_MS);
+    const { tokens, clock } = this.#services;
+    this.#keeper = new TokenKeeper({
+      path: join(directory, options.config.ipc.token_path),
+      uid: parts.host.uid,
+      token: parts.token,
+      tokens,
+      clock,
+      log: parts.log,
+      audit: parts.audit,
+      settings: () => this.#config.tokens,
+      endRevoked: () => this.#endRevoked(),
+    });
   }
 
   /** The owner token that is valid now. */
   get token(): string {
-    return this.#token;
+    return this.#keeper.token;
   }
 
   /** A caller for the program that runs this daemon in its own process; whoever asks for it ends it. */
@@ -192,6 +209,7 @@ export class Daemon implements AsyncDisposable {
   /** Listens, and tells clients where. */
   async listen(): Promise<void> {
     this.#endMetrics = await keepMetricsRecord(this.#services);
+    this.#keeper.rotateWhenOld();
     this.#server.serve(Deno.listen({ transport: "unix", path: this.socketPath }));
     this.#open(this.socketPath);
     const withHttp = this.#config.http.enabled;
@@ -224,20 +242,21 @@ export class Daemon implements AsyncDisposable {
    */
   #open(path: string): void {
     const { mode, gid } = this.#config.socket;
-    if (gid !== null) Deno.chownSync(path, null, gid);
+    if (gid !== null) giveToGroup(path, gid);
     Deno.chmodSync(path, parseInt(mode, 8));
   }
 
   #serveHttp(): Promise<void> {
     const { http, name } = this.#config;
     return this.#server.serveHttp(this.httpSocketPath, {
+      opened: () => this.#open(this.httpSocketPath),
       settings: {
         heartbeatMs: http.heartbeat_secs * 1000,
         maxSseClients: http.max_sse_clients,
         unauthenticatedMetrics: http.unauthenticated_metrics,
         name,
       },
-      routes: blobRoutes(this.#blobs),
+      routes: blobRoutes(this.#blobs, this.#services),
     });
   }
 
@@ -251,7 +270,12 @@ export class Daemon implements AsyncDisposable {
     const fixed = changedKeys(this.#config, config).filter((key) =>
       !RELOADABLE.has(key.split(".")[0]!)
     );
-    this.#config = { ...this.#config, limits: config.limits, records: config.records };
+    this.#config = {
+      ...this.#config,
+      limits: config.limits,
+      records: config.records,
+      permissions: config.permissions,
+    };
     this.#services.recordPolicy.replace(config.records);
     this.#services.rateLimits.replace(config.limits.rate);
     this.#parts.audit.configure(auditSettings(config));
@@ -260,10 +284,8 @@ export class Daemon implements AsyncDisposable {
   }
 
   /** Takes the token file as it is now; connections that showed another token end. */
-  async reloadToken(): Promise<void> {
-    this.#token = await loadOrCreateToken(this.#tokenPath, this.#parts.host.uid);
-    this.#services.tokens.replaceOwner(this.#token);
-    this.#endRevoked();
+  reloadToken(): Promise<void> {
+    return this.#keeper.reload();
   }
 
   /** Stops gracefully: in progress is answered, then everything is closed. Idempotent. */
@@ -277,7 +299,9 @@ export class Daemon implements AsyncDisposable {
 
   async #close(reason: string): Promise<void> {
     clearInterval(this.#tidyTimer);
-    clearTimeout(this.#graceTimer);
+    clearInterval(this.#expireTimer);
+    this.#services.permissions.stop();
+    this.#keeper.close();
     this.#services.healthOf.stopping = true;
     this.#endMetrics();
     await this.#server.close(this.#config.daemon.shutdown_grace_ms);
@@ -299,26 +323,12 @@ export class Daemon implements AsyncDisposable {
         else queueMicrotask(() => this.close(reason));
       },
       endRevoked: () => this.#endRevoked(),
-      rotateOwner: () => this.#rotateOwner(),
+      rotateOwner: () => this.#keeper.rotate(),
     };
   }
 
   #endRevoked(): void {
     this.#server.endRevoked((principal) => this.#services.tokens.isValid(principal));
-  }
-
-  #rotateOwner(): { readonly token: string; readonly old_valid_until: number } {
-    const graceMs = this.#config.tokens.rotation_grace_secs * 1000;
-    this.#token = replaceToken(this.#tokenPath, this.#parts.host.uid);
-    this.#services.tokens.replaceOwner(this.#token, graceMs);
-    // Whoever showed the one before is ended when that is over; a stop takes the timer with it.
-    clearTimeout(this.#graceTimer);
-    this.#graceTimer = setTimeout(() => this.#endRevoked(), graceMs);
-    return { token: this.#token, old_valid_until: Date.now() + graceMs };
-  }
-
-  get #tokenPath(): string {
-    return join(this.#options.directory, this.#config.ipc.token_path);
   }
 
   #tidy(): void {
@@ -329,13 +339,11 @@ export class Daemon implements AsyncDisposable {
       this.#parts.log.info("forgot an idle consumer", { consumer: name });
     }
     log.tidy();
+    this.#keeper.rotateWhenOld();
     this.#endRevoked();
     this.#blobs.tidy();
   }
 }
-
-/** Sections that a reload takes over; any other change needs a restart. */
-const RELOADABLE: ReadonlySet<string> = new Set(["limits", "records", "permissions", "log"]);
 
 function limitsOf(config: Config): ServerLimits {
   const { limits } = config;
@@ -352,6 +360,19 @@ function limitsOf(config: Config): ServerLimits {
 
 function auditSettings({ log }: Config) {
   return { enabled: log.audit, maxBytes: log.max_bytes, files: log.files };
+}
+
+function giveToGroup(path: string, gid: number): void {
+  try {
+    Deno.chownSync(path, null, gid);
+  } catch (error) {
+    throw new PosternError(
+      "permission_denied",
+      `opening ${path} to group ${gid} (socket.gid): ${
+        (error as Error).message
+      }; the daemon's user must be in that group`,
+    );
+  }
 }
 
 function relativeTo(directory: string, path: string): string {

@@ -38,7 +38,12 @@ export function writeDiscovery(
 ): void {
   const facts: Discovery = {
     ...discovery,
-    sockets: { ndjson: shortened(directory, discovery.sockets.ndjson) },
+    sockets: {
+      ndjson: shortened(directory, discovery.sockets.ndjson),
+      ...(discovery.sockets.http === undefined
+        ? {}
+        : { http: shortened(directory, discovery.sockets.http) }),
+    },
     token_path: shortened(directory, discovery.token_path),
   };
   replaceOwnFile(join(directory, "daemon.json"), `${JSON.stringify(facts, null, 2)}\n`, { uid });

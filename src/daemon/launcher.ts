@@ -99,6 +99,7 @@ async function prepare(options: LaunchOptions, means: Means) {
     directory,
     uid: means.uid,
     socketDir: config.socket.dir,
+    isShared: config.socket.mode !== "0600",
     socketPath: overrides.socketPath,
     runtimeDir: env.get("XDG_RUNTIME_DIR") ?? null,
   });

@@ -2,8 +2,10 @@
  * One line of the daemon's log: time, level, message, fields as `key=value`.
  *
  * A line is one line whatever it is given, without control characters, and bounded: a client's bad input cannot
- * forge an entry or flood the disk with one.
+ * forge an entry or flood the disk with one. Nothing that looks like a secret gets in, whoever passed it on.
  */
+
+import { withoutSecrets } from "../core/errors.ts";
 
 /** Of a message or a field, so many characters are written. */
 const MAX_PART = 1024;
@@ -46,6 +48,7 @@ function textOf(value: unknown): string {
 }
 
 function clean(text: string): string {
-  const cut = text.length > MAX_PART ? `${text.slice(0, MAX_PART)}...` : text;
+  const harmless = withoutSecrets(text.slice(0, 2 * MAX_PART));
+  const cut = harmless.length > MAX_PART ? `${harmless.slice(0, MAX_PART)}...` : harmless;
   return cut.replaceAll(/\s*[\r\n]+\s*/g, " | ").replaceAll(/[\p{Cc}\u2028\u2029]/gu, "?");
 }

@@ -1,4 +1,4 @@
-/** A store whose commits are counted and timed. */
+/** A store whose commits are counted and timed, and which knows whether the last one was stored. */
 
 import type { Block, BlockInfo } from "../core/event.ts";
 import type { Metrics } from "../core/metrics.ts";
@@ -8,6 +8,7 @@ import type { CommitBatch, CommitOutcome, LogStore, StoreState } from "../core/p
 export class MeasuredStore implements LogStore {
   readonly #store: LogStore;
   readonly #metrics: Metrics;
+  #isFailing = false;
 
   constructor(store: LogStore, metrics: Metrics) {
     this.#store = store;
@@ -18,10 +19,16 @@ export class MeasuredStore implements LogStore {
     return this.#store.state;
   }
 
+  /** Whether the last commit was not stored. */
+  get isFailing(): boolean {
+    return this.#isFailing;
+  }
+
   async commit(batch: CommitBatch): Promise<CommitOutcome> {
     const began = performance.now();
     const outcome = await this.#store.commit(batch);
     this.#metrics.commitSeconds.observe((performance.now() - began) / 1000);
+    this.#isFailing = outcome.failure !== undefined;
     if (outcome.failure === undefined) this.#metrics.commits++;
     else this.#metrics.failedCommits++;
     return outcome;

@@ -10,16 +10,17 @@ import { closeUngatedStorage } from "./ungated.ts";
 /** Every kind of right there is. */
 const KINDS = ["read", "write", "net", "run", "env", "ffi", "sys", "import"] as const;
 
-/** The Worker's rights: one directory, and exactly the sockets that it may listen on. */
+/**
+ * The Worker's rights: one directory, and exactly the sockets that it may listen on. A directory that was made for
+ * the sockets is its own as well, because it is removed with them; of any other it gets the sockets alone.
+ */
 export function workerPermissions(
   directory: string,
   sockets: SocketPlace,
   withHttp: boolean,
 ): Deno.PermissionOptionsObject {
-  const places = sockets.extraDirectory === null
-    ? [directory]
-    : [directory, sockets.extraDirectory];
   const paths = withHttp ? [sockets.ndjson, sockets.http] : [sockets.ndjson];
+  const places = [directory, ...placesOf(sockets)];
   return {
     read: places,
     write: places,
@@ -30,6 +31,12 @@ export function workerPermissions(
     sys: false,
     import: false,
   };
+}
+
+function placesOf({ extraDirectory, isTemporary, ndjson, http }: SocketPlace): string[] {
+  if (extraDirectory === null) return [];
+  // Both, though only one may be listened on: an orderly stop removes both.
+  return isTemporary ? [extraDirectory] : [ndjson, http];
 }
 
 /**

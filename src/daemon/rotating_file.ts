@@ -3,7 +3,7 @@
  *
  * The current file keeps its name and its inode: a full one is copied to `<path>.1` and emptied, so that whoever
  * holds it open (the launcher, `tail -f`) goes on with the right one. A crash between the two repeats lines and
- * loses none. At most `files` files exist, of at most `maxBytes` and one line each. A line that cannot be
+ * loses none. What could not be written whole is taken back. At most `files` files exist, of at most `maxBytes` and one line each. A line that cannot be
  * written is counted, and the count is written when the disk takes lines again: logging never ends the daemon.
  */
 
@@ -19,6 +19,8 @@ export interface RotationOptions {
 /** What it takes to open one. */
 export interface RotatingFileOptions extends RotationOptions {
   readonly uid: number | null;
+  /** The line that says how many could not be written, with its newline. @default one of the log */
+  readonly lostLine?: (count: number) => string;
 }
 
 const COPY_BYTES = 65_536;
@@ -28,6 +30,7 @@ export class RotatingFile implements Disposable {
   readonly #path: string;
   readonly #uid: number | null;
   readonly #file: Deno.FsFile;
+  readonly #lostLine: (count: number) => string;
   readonly #encoder = new TextEncoder();
   #rotation: RotationOptions;
   #size: number;
@@ -38,18 +41,19 @@ export class RotatingFile implements Disposable {
     this.#path = path;
     this.#uid = options.uid;
     this.#rotation = options;
+    this.#lostLine = options.lostLine ?? lostLine;
     this.#file = openOwnFile(path, { uid: options.uid, append: true });
     this.#size = this.#file.statSync().size;
   }
 
-  /** Writes a line, which has its newline; does nothing after `close`. */
-  append(line: string): void {
+  /** Writes a line, or `count` lines, which have their newlines; does nothing after `close`. */
+  append(lines: string, count = 1): void {
     if (this.#closed) return;
     try {
       this.#tellLost();
-      this.#write(line);
+      this.#write(lines);
     } catch {
-      this.#lost++;
+      this.#lost += count;
     }
   }
 
@@ -70,17 +74,26 @@ export class RotatingFile implements Disposable {
 
   #tellLost(): void {
     if (this.#lost === 0) return;
-    this.#write(
-      `${new Date().toISOString()} ERROR lines could not be written count=${this.#lost}\n`,
-    );
+    this.#write(this.#lostLine(this.#lost));
     this.#lost = 0;
   }
 
   #write(line: string): void {
     const bytes = this.#encoder.encode(line);
     if (this.#size > 0 && this.#size + bytes.length > this.#rotation.maxBytes) this.#rotate();
-    writeAll(this.#file, bytes);
+    this.#writeWhole(bytes);
     this.#size += bytes.length;
+  }
+
+  #writeWhole(bytes: Uint8Array): void {
+    let done = 0;
+    try {
+      while (done < bytes.length) done += this.#file.writeSync(bytes.subarray(done));
+    } catch (error) {
+      // A full disk takes the beginning of a line; the next one must not stand behind it.
+      if (done > 0) this.#file.truncateSync(this.#file.statSync().size - done);
+      throw error;
+    }
   }
 
   #rotate(): void {
@@ -109,4 +122,8 @@ export class RotatingFile implements Disposable {
       writeAll(copy, part.subarray(0, count));
     }
   }
+}
+
+function lostLine(count: number): string {
+  return `${new Date().toISOString()} ERROR lines could not be written count=${count}\n`;
 }

@@ -16,6 +16,9 @@ export const SUBDIRECTORIES = ["log", "clients", "blobs"] as const;
 /** Sockets that may lie in it. */
 export const SOCKET_NAMES = ["postern.sock", "http.sock"] as const;
 
+/** The widest mode of a directory that a group finds sockets in. */
+const SHARED_MODE = 0o750;
+
 /**
  * Makes the directory with its subdirectories, or checks the ones that are there.
  *
@@ -30,8 +33,19 @@ export function prepareDirectory(directory: string, uid: number | null): void {
   preparePrivateDirectory(directory, uid);
   for (const name of SUBDIRECTORIES) preparePrivateDirectory(join(directory, name), uid);
   for (const path of [directory, ...SUBDIRECTORIES.map((name) => join(directory, name))]) {
-    for (const entry of Deno.readDirSync(path)) checkEntry(directory, join(path, entry.name), uid);
+    checkEntries(directory, path, uid);
   }
+}
+
+/**
+ * Checks what lies in the directory, or in a subdirectory of it.
+ *
+ * @param directory The runtime directory.
+ * @param path It, or one of its subdirectories.
+ * @throws {PosternError} `permission_denied` for a link, another user's file, or a foreign socket.
+ */
+export function checkEntries(directory: string, path: string, uid: number | null): void {
+  for (const entry of Deno.readDirSync(path)) checkEntry(directory, join(path, entry.name), uid);
 }
 
 /**
@@ -42,13 +56,43 @@ export function prepareDirectory(directory: string, uid: number | null): void {
  * @throws {PosternError} `permission_denied`, `invalid_params`
  */
 export function preparePrivateDirectory(path: string, uid: number | null): void {
-  if (!isAbsolute(path) || path.includes("\0")) {
-    throw new PosternError(
-      "invalid_params",
-      `checking a directory: ${shown(path)} is not absolute`,
-    );
-  }
+  requireAbsolute(path);
   if (lookAt(path) === null) make(path);
+  checkMode(path, checkOwn(path, uid).mode);
+}
+
+/**
+ * Checks a directory that somebody else made so that a group finds sockets in it, such as a service manager.
+ *
+ * It is ours, the group may enter it and not change it, and others may neither: nobody but us puts a socket there.
+ *
+ * @param path The absolute path, without a link anywhere in it.
+ * @param uid The user it must belong to.
+ * @throws {PosternError} `permission_denied`, `invalid_params`
+ */
+export function checkSharedDirectory(path: string, uid: number | null): void {
+  requireAbsolute(path);
+  if (lookAt(path) === null) {
+    throw refusal(path, "it is missing; whoever shares it makes it, mode 0750, with its group");
+  }
+  const { mode } = checkOwn(path, uid);
+  if (mode !== null && (mode & 0o777 & ~SHARED_MODE) !== 0) {
+    const most = shownMode(SHARED_MODE);
+    throw refusal(path, `it has mode ${shownMode(mode)}, at most ${most} is allowed`);
+  }
+  for (const entry of Deno.readDirSync(path)) checkEntry(path, join(path, entry.name), uid);
+}
+
+function requireAbsolute(path: string): void {
+  if (isAbsolute(path) && !path.includes("\0")) return;
+  throw new PosternError(
+    "invalid_params",
+    `checking a directory: ${shown(path)} is not absolute`,
+  );
+}
+
+/** @returns What stands at the path: a directory of ours, under its real name. */
+function checkOwn(path: string, uid: number | null): Deno.FileInfo {
   const info = lookAt(path);
   if (info === null) throw refusal(path, "it vanished");
   if (info.isSymlink) throw refusal(path, "it is a symbolic link");
@@ -58,7 +102,7 @@ export function preparePrivateDirectory(path: string, uid: number | null): void 
   if (uid !== null && info.uid !== null && info.uid !== uid) {
     throw refusal(path, `it belongs to user ${info.uid}, not to user ${uid}`);
   }
-  checkMode(path, info.mode);
+  return info;
 }
 
 function make(path: string): void {

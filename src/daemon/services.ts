@@ -60,7 +60,8 @@ export function makeServices(parts: ServiceParts, hooks: ServiceHooks): DaemonSe
   const config = hooks.config();
   const clock = { now: () => Date.now() };
   const metrics = new Metrics();
-  const log = new EventLog(new MeasuredStore(parts.store, metrics), {
+  const store = new MeasuredStore(parts.store, metrics);
+  const log = new EventLog(store, {
     clock,
     retention: {
       maxEvents: config.ipc.buffer_size,
@@ -106,9 +107,10 @@ export function makeServices(parts: ServiceParts, hooks: ServiceHooks): DaemonSe
     features: ["buffer", "subscribe", "auth"],
     limits: limitsOf(hooks),
     newId,
-    mayActFor: ({ client, runner }, originator) =>
+    mayActFor: ({ client, runner, provider }, originator) =>
       client?.originator === originator ||
-      (runner !== null && services.sessions.mayActFor(runner, originator)),
+      (runner !== null && services.sessions.mayActFor(runner, originator)) ||
+      (provider !== null && services.provided.hasCallOf(provider, originator)),
     turnOriginator: ({ runner }, turnId) =>
       runner === null ? null : services.sessions.turnOriginator(runner, turnId),
     connectionCount: hooks.connectionCount,
@@ -120,8 +122,16 @@ export function makeServices(parts: ServiceParts, hooks: ServiceHooks): DaemonSe
       return health;
     },
   };
-  const health = new Health(services, { directory, uid });
+  const health = new Health(services, { directory, uid, store });
   return services;
+}
+
+/** Ends what has had its time: requests for permission, queued turns, leases, calls. To be called once a second. */
+export function expireAll({ permissions, sessions, leases, provided }: Services): void {
+  permissions.expire();
+  sessions.expire();
+  leases.expire();
+  provided.expire();
 }
 
 /** As they are when asked for. */

@@ -8,7 +8,7 @@
 
 import { join } from "@std/path";
 import { PosternError, shown } from "../core/errors.ts";
-import { preparePrivateDirectory } from "./runtime_directory.ts";
+import { checkSharedDirectory, preparePrivateDirectory } from "./runtime_directory.ts";
 import { lookAt, removeIfPresent } from "./safe_file.ts";
 
 /** macOS allows 103 bytes before the closing zero, Linux 107; one rule for both. */
@@ -22,6 +22,8 @@ export interface SocketPlaceOptions {
   readonly uid: number | null;
   /** `socket.dir` of the configuration. */
   readonly socketDir?: string | null;
+  /** Whether a group is to reach the sockets: `socket.mode` is 0660. @default {false} */
+  readonly isShared?: boolean;
   /** A path for the NDJSON socket that wins over everything. */
   readonly socketPath?: string | null;
   /** `$XDG_RUNTIME_DIR`. */
@@ -34,7 +36,7 @@ export interface SocketPlaceOptions {
 export interface SocketPlace {
   readonly ndjson: string;
   readonly http: string;
-  /** The directory that holds them, if it is not the runtime directory: it needs a grant of its own. */
+  /** The directory that holds them, if it is not the runtime directory: it needs grants of its own. */
   readonly extraDirectory: string | null;
   /** Whether that directory was made for the sockets alone, and goes away with them. */
   readonly isTemporary: boolean;
@@ -47,7 +49,8 @@ export interface SocketPlace {
  *
  * @param options What decides.
  * @returns The sockets' paths.
- * @throws {PosternError} `invalid_params` when a configured place is too long, `permission_denied` when it is not private.
+ * @throws {PosternError} `invalid_params` when a configured place is too long, or is to be shared and cannot be;
+ * `permission_denied` when it is not private, or not as private as a shared one must be.
  */
 export async function chooseSocketPlace(options: SocketPlaceOptions): Promise<SocketPlace> {
   const { directory, uid } = options;
@@ -55,6 +58,7 @@ export async function chooseSocketPlace(options: SocketPlaceOptions): Promise<So
   if (options.socketDir) {
     return configured(join(options.socketDir, "postern.sock"), options, "socket.dir");
   }
+  if (options.isShared) throw outOfReach(directory);
   if (fits(join(directory, "postern.sock"))) return place(directory, null, null);
   for (const candidate of await fallbacks(options)) {
     if (!fits(join(candidate, "postern.sock"))) continue;
@@ -110,8 +114,12 @@ function configured(path: string, options: SocketPlaceOptions, source: string): 
   }
   if (!fits(path)) throw tooLong(path);
   const directory = path.slice(0, path.lastIndexOf("/"));
-  if (directory === options.directory) return place(directory, null, null);
-  preparePrivateDirectory(directory, options.uid);
+  if (directory === options.directory) {
+    if (options.isShared) throw outOfReach(directory);
+    return place(directory, null, null);
+  }
+  if (options.isShared) checkSharedDirectory(directory, options.uid);
+  else preparePrivateDirectory(directory, options.uid);
   return place(directory, directory, source);
 }
 
@@ -159,6 +167,13 @@ function tooLong(path: string): PosternError {
   return new PosternError(
     "invalid_params",
     `choosing the socket: a path may have ${MAX_SOCKET_PATH_BYTES} bytes, ${path} has ${bytes}`,
+  );
+}
+
+function outOfReach(directory: string): PosternError {
+  return new PosternError(
+    "invalid_params",
+    `choosing the socket: socket.mode "0660" needs socket.dir, a directory that the group may enter, not ${directory}`,
   );
 }
 

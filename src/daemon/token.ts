@@ -2,11 +2,12 @@
  * The owner's token: 256 random bits as 64 hex digits in a file that only the owner can read.
  *
  * It is created in one step and never through a link. A file that others could have read or written is refused,
- * not repaired: who has seen it stays unknown. To rotate it, remove or replace the file and send SIGHUP.
+ * not repaired: who has seen it stays unknown. To rotate it, ask the daemon to (`token.rotate`), or replace the file
+ * and send SIGHUP.
  */
 
 import { PosternError } from "../core/errors.ts";
-import { readOwnFile, replaceOwnFile } from "./safe_file.ts";
+import { lookAt, readOwnFile, replaceOwnFile } from "./safe_file.ts";
 
 /**
  * The token in a file, which is made if it is missing.
@@ -32,9 +33,25 @@ function load(path: string, uid: number | null): string | null {
   );
 }
 
-/** Puts a new token into the file, in one step. */
+/**
+ * Puts a new token into the file, in one step: a reader finds the one or the other.
+ *
+ * @throws {PosternError} `permission_denied` when something else stands there, `storage_full` when it cannot be written.
+ */
 export function replaceToken(path: string, uid: number | null): string {
-  return create(path, uid);
+  try {
+    return create(path, uid);
+  } catch (error) {
+    if (error instanceof PosternError) throw error;
+    const why = error instanceof Error ? error.message : String(error);
+    throw new PosternError("storage_full", `writing the token: ${path} cannot be replaced: ${why}`);
+  }
+}
+
+/** How long ago the token was written, in milliseconds; below 0 if the clock was ahead then. */
+export function tokenAgeMs(path: string, nowMs: number): number {
+  const written = lookAt(path)?.mtime ?? null;
+  return written === null ? 0 : nowMs - written.getTime();
 }
 
 function create(path: string, uid: number | null): string {

@@ -191,6 +191,8 @@ function carryOut(
   authorise(operation, opened, context);
   if (operation.scope !== null) {
     services.rateLimits.take(caller.principal?.tokenId ?? "", operation.scope);
+    // What others see under its name must still have an owner after a restart.
+    if (caller.client !== null && operation.scope !== "read") services.clients.used(caller.client);
   }
   const parsed = operation.params.safeParse(params, { reportInput: true });
   if (!parsed.success) throw invalidParams(operation.name, parsed.error);
@@ -202,6 +204,10 @@ function authorise(operation: AnyOperation, opened: boolean, { caller, services 
   const { principal } = caller;
   const { name, scope } = operation;
   if (operation.handshake) return;
+  // Its connection is about to be ended, and until then nothing more is done for it.
+  if (principal !== null && !services.tokens.isValid(principal)) {
+    throw new PosternError("auth_failed", `${name}: the token that was shown is no longer valid`);
+  }
   if (principal === null && (scope === null || opened) && !services.limits.requireToken) return;
   requireScope(name, scope, principal);
 }

@@ -73,9 +73,11 @@ export const ECHO_PING = defineOperation({
   }),
 });
 
+const componentState = z.enum(["ok", "failing"]);
+
 export const SYSTEM_STATUS = defineOperation({
   name: "system.status",
-  summary: "Uptime, connections and counts.",
+  summary: "Health, uptime, connections and counts.",
   scope: null,
   params: z.object({}),
   result: z.object({
@@ -90,7 +92,21 @@ export const SYSTEM_STATUS = defineOperation({
       "envelopes accepted from local senders since the start",
     ),
     messages_received: z.number().int().describe("envelopes appended to the log since the start"),
-    counters: z.object({ consumers: z.number().int(), dedup_keys: z.number().int() }),
+    health: z.object({
+      status: z.enum(["healthy", "degraded"]).describe(
+        "degraded while something cannot be written",
+      ),
+      components: z.object({
+        store: componentState,
+        disk: componentState,
+        log_directory: componentState,
+      }),
+    }),
+    counters: z.object({
+      consumers: z.number().int(),
+      records: z.number().int(),
+      dedup_keys: z.number().int(),
+    }),
     store: z.object({
       head_seq: seq.describe("the highest seq"),
       front_seq: seq.describe("the oldest seq that can be read; one above head_seq when none can"),
@@ -99,9 +115,10 @@ export const SYSTEM_STATUS = defineOperation({
     }),
   }),
   handle(_params, { services }) {
-    const { log, identity, clock, consumers, metrics, peers } = services;
+    const { log, identity, clock, consumers, records, metrics, peers } = services;
     const uptime = Math.max(0, clock.now() - identity.startedAtMs) / 1000;
     const { head, front, bytes, blocks, dedup_keys } = log.counters;
+    const { status, components } = services.health();
     return {
       version: identity.version,
       epoch: log.epoch,
@@ -112,7 +129,12 @@ export const SYSTEM_STATUS = defineOperation({
       peers_connected: peers.list().length,
       messages_sent: metrics.messagesSent,
       messages_received: log.appendedCount,
-      counters: { consumers: consumers.list().length, dedup_keys },
+      health: { status, components: { ...components } },
+      counters: {
+        consumers: consumers.list().length,
+        records: records.list().length,
+        dedup_keys,
+      },
       store: { head_seq: head, front_seq: front, bytes, blocks },
     };
   },

@@ -204,6 +204,7 @@ export class ConnectionStreams {
 
   #parts() {
     const { services, shared, diagnostics } = this.#context;
-    return { log: services.log, outbox: this.#outbox, shared, diagnostics };
+    const onGap = () => void services.metrics.gaps++;
+    return { log: services.log, outbox: this.#outbox, shared, diagnostics, onGap };
   }
 }

@@ -31,6 +31,8 @@ export interface LogStreamOptions {
   readonly reserve: (seq: number) => Ticket<void> | null;
   /** To be called when they were; with 0 when the reader is merely there. */
   readonly delivered: (seq: number) => void;
+  /** To be called when a lost range was told. */
+  readonly onGap: () => void;
   readonly diagnostics: Log;
 }
 
@@ -142,7 +144,7 @@ export class LogStream {
     block: Block,
     { to, replay }: { to: number; replay: boolean },
   ): { bytes: Uint8Array; lastSeq: number } {
-    const { filter, log, encode } = this.#options;
+    const { filter, log, encode, onGap } = this.#options;
     let text = "";
     let lastSeq = 0;
     for (const event of block.events) {
@@ -151,6 +153,7 @@ export class LogStream {
       const line = encode(event, { replay, gap: this.#gap });
       if (line === "") continue;
       text += line;
+      if (this.#gap !== null) onGap();
       this.#gap = null;
       lastSeq = event.seq;
     }

@@ -43,9 +43,14 @@ const RECORDS_TOTAL_CHARS = 64 * 1024 * 1024;
 /** What an outbox may take even then, so that everyone is still answered, one request at a time. */
 const OUTBOX_LEAST_BYTES = 16 * 1024;
 
+/** So long may a connection that is ended for its token take to get its last answers. */
+const REVOKED_MS = 1000;
+
 /** What HTTP needs beside what all connections share. */
 export interface HttpServing {
   readonly settings: HttpSettings;
+  /** Called when the socket had to be opened again, to give it its rights. */
+  readonly opened: () => void;
   readonly routes: readonly Route[];
 }
 
@@ -100,10 +105,10 @@ export class Server {
     for (const connection of this.#connections) connection.touch();
   }
 
-  /** Ends the connections of principals that are no longer valid. */
+  /** Ends the connections of principals that are no longer valid; what one of them just asked is still answered. */
   endRevoked(isValid: (principal: Principal) => boolean): void {
     for (const connection of this.#connections) {
-      if (connection.principal !== null && !isValid(connection.principal)) connection.close();
+      if (connection.principal !== null && !isValid(connection.principal)) endSoon(connection);
     }
   }
 
@@ -130,7 +135,7 @@ export class Server {
     for (const listener of this.#listeners) listener.close();
     this.#listeners = [];
     await Promise.all(this.#accepting);
-    const answered = this.#http?.stopAccepting();
+    const answered = this.#http?.stop();
     const stopped = Promise.all([
       answered,
       ...[...this.#connections].map((connection) => connection.stop()),
@@ -218,6 +223,11 @@ export class Server {
     const line = fallbackCodec(this.#context.codecSettings).encodeError(null, error) + "\n";
     conn.write(new TextEncoder().encode(line)).catch(() => {}).finally(() => conn.close());
   }
+}
+
+function endSoon(served: Served): void {
+  const timer = setTimeout(() => served.close(), REVOKED_MS);
+  served.stop().finally(() => clearTimeout(timer));
 }
 
 function asRefusal(error: unknown, services: Services, diagnostics: Log): PosternError {

@@ -8,6 +8,7 @@
 
 import type { DedupEntry, LogEvent } from "../core/event.ts";
 import type { DocumentWrite, Unit } from "../core/ports.ts";
+import { utf8Length } from "../core/text.ts";
 import { BLOCK_BYTES, encodeBlocks, type EncodedBlock, lineChars } from "./block_value.ts";
 
 /** What goes into one atomic operation. */
@@ -21,6 +22,8 @@ export interface Parcel {
 
 /** Ten blocks of 60 KiB stay below the 800 KiB of one atomic operation with room for what rides along. */
 const BLOCKS_PER_PARCEL = 10;
+/** What a document takes beside its text, in bytes. */
+const DOCUMENT_OVERHEAD = 1024;
 
 /** Blocks that go in together, and how many units they complete. */
 interface Segment {
@@ -35,16 +38,26 @@ export function packUnits(units: readonly Unit[]): Parcel[] {
   let open: Segment[] = [];
   let blocks = 0;
   for (const segment of segmentsOf(units)) {
-    if (blocks > 0 && blocks + segment.blocks.length > BLOCKS_PER_PARCEL) {
+    const size = sizeOf(segment);
+    if (blocks > 0 && blocks + size > BLOCKS_PER_PARCEL) {
       parcels.push(sealed(open));
       open = [];
       blocks = 0;
     }
     open.push(segment);
-    blocks += segment.blocks.length;
+    blocks += size;
   }
   if (open.length > 0) parcels.push(sealed(open));
   return parcels;
+}
+
+/** In blocks; documents count by their bytes. */
+function sizeOf({ blocks, documents }: Segment): number {
+  const bytes = documents.reduce(
+    (sum, { content }) => sum + utf8Length(content?.text ?? "") + DOCUMENT_OVERHEAD,
+    0,
+  );
+  return blocks.length + bytes / BLOCK_BYTES;
 }
 
 function sealed(segments: readonly Segment[]): Parcel {

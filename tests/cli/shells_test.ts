@@ -22,7 +22,17 @@ async function installed(program: string): Promise<boolean> {
 
 const [bash, zsh, fish, groff] = await Promise.all(["bash", "zsh", "fish", "groff"].map(installed));
 
-const LOGS_OPTIONS = ["--lines", "-n", "--follow", "-f", "--dir", "--json", "--help", "-h"];
+const LOGS_OPTIONS = [
+  "--lines",
+  "-n",
+  "--follow",
+  "-f",
+  "--dir",
+  "--token-file",
+  "--json",
+  "--help",
+  "-h",
+];
 
 async function script(shell: string): Promise<string> {
   const { code, stdout, stderr } = await postern(["completions", shell]);

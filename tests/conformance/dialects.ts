@@ -9,6 +9,8 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { ErrorCode } from "../../src/core/errors.ts";
 import { AIMX_WORDS } from "../support/aimx_client.ts";
 import type { Line, RawClient } from "../support/raw_client.ts";
+import type { TestDaemon } from "../support/in_process.ts";
+import { HTTP_CONNECTIONS, type Lines } from "./http_dialects.ts";
 
 /** What became of a call. */
 export type Outcome =
@@ -36,8 +38,8 @@ export interface Update {
 /** One connection in one dialect. */
 export interface Speaker {
   readonly dialect: string;
-  /** The connection it speaks on. */
-  readonly client: RawClient;
+  /** The next line as it was written, whatever it is. */
+  text(): Promise<string>;
   /** Asks for an operation and waits for the answer; events that come before it are kept. */
   call(operation: string, params?: Line): Promise<Outcome>;
   /** Asks for many at once, in one write. */
@@ -56,16 +58,20 @@ export interface Speaker {
 
 abstract class Base implements Speaker {
   abstract readonly dialect: string;
-  readonly client: RawClient;
+  readonly client: Lines;
   readonly #events: Line[] = [];
   #lastId = 0;
 
-  constructor(client: RawClient) {
+  constructor(client: Lines) {
     this.client = client;
   }
 
   get keptEvents(): number {
     return this.#events.length;
+  }
+
+  text(): Promise<string> {
+    return this.client.text();
   }
 
   async call(operation: string, params: Line = {}): Promise<Outcome> {
@@ -339,3 +345,12 @@ async function loggedIn(speaker: Speaker, token: string | undefined): Promise<Sp
   assert(outcome.ok, JSON.stringify(outcome));
   return speaker;
 }
+/** The same over the HTTP socket. */
+export const HTTP_SPEAKERS: readonly {
+  readonly dialect: "HTTP" | "WebSocket";
+  readonly open: (daemon: TestDaemon, token: string | undefined) => Promise<Speaker>;
+}[] = (["HTTP", "WebSocket"] as const).map((dialect) => ({
+  dialect,
+  open: async (daemon, token) =>
+    loggedIn(new JsonRpc(await HTTP_CONNECTIONS[dialect](daemon)), token),
+}));

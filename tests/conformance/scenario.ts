@@ -9,23 +9,43 @@ import { assert, assertEquals } from "@std/assert";
 import type { ErrorCode } from "../../src/core/errors.ts";
 import { type PartialConfig, startTestDaemon, type TestDaemon } from "../support/in_process.ts";
 import type { Line } from "../support/raw_client.ts";
-import { type Dialect, type Outcome, type Speaker, SPEAKERS } from "./dialects.ts";
+import { type Dialect, HTTP_SPEAKERS, type Outcome, type Speaker, SPEAKERS } from "./dialects.ts";
 
 /** What a scenario has. */
 export interface Scene {
-  readonly dialect: Dialect;
+  readonly dialect: AnyDialect;
   readonly daemon: TestDaemon;
   /** Has shown the token. */
   readonly speaker: Speaker;
   /** Another connection in the same dialect; with the token unless told otherwise. */
   another(options?: { token?: boolean }): Promise<Speaker>;
+  /** Whether requests are separate, so that nobody is connected between them and nothing is pushed. */
+  readonly byRequests: boolean;
 }
+
+/** The dialects of postern.sock, and JSON-RPC over HTTP. */
+type AnyDialect = Dialect | "HTTP" | "WebSocket";
+
+const OPENERS: readonly {
+  readonly dialect: AnyDialect;
+  readonly open: (daemon: TestDaemon, token: string | undefined) => Promise<Speaker>;
+}[] = [
+  ...SPEAKERS.map(({ dialect, open }) => ({
+    dialect,
+    open: async (daemon: TestDaemon, token: string | undefined) =>
+      open(await daemon.connect(), token),
+  })),
+  ...HTTP_SPEAKERS,
+];
 
 interface ScenarioOptions {
   readonly config?: PartialConfig;
   /** Dialects that cannot play it, and why. */
-  readonly except?: Partial<Record<Dialect, string>>;
+  readonly except?: Partial<Record<AnyDialect, string>>;
 }
+
+/** What cannot be played by single requests. */
+export const PUSHED = { HTTP: "an HTTP request has nothing to be pushed on" };
 
 const RECORDS = { policy: "read_write", writable: [">"] };
 
@@ -35,7 +55,7 @@ export function scenario(
   play: (scene: Scene) => Promise<void>,
   { config = {}, except = {} }: ScenarioOptions = {},
 ): void {
-  for (const { dialect, open } of SPEAKERS) {
+  for (const { dialect, open } of OPENERS) {
     const reason = except[dialect];
     const skipped = reason === undefined ? "" : ` (skipped: ${reason})`;
     Deno.test({
@@ -43,11 +63,25 @@ export function scenario(
       ignore: reason !== undefined,
       async fn() {
         await using daemon = await startTestDaemon({ config: { records: RECORDS, ...config } });
-        const another = async ({ token = true } = {}) =>
-          open(await daemon.connect(), token ? daemon.token : undefined);
-        await play({ dialect, daemon, speaker: await another(), another });
+        const another = ({ token = true } = {}) => open(daemon, token ? daemon.token : undefined);
+        const byRequests = dialect === "HTTP";
+        await play({ dialect, daemon, speaker: await another(), another, byRequests });
       },
     });
+  }
+}
+
+/** A scenario of what is pushed, which needs something to be pushed on. */
+export const subscriptionScenario: typeof scenario = (name, play, options) =>
+  scenario(
+    name,
+    (scene) => scene.byRequests ? expectNothingToStreamOn(scene) : play(scene),
+    options,
+  );
+
+async function expectNothingToStreamOn({ speaker }: Scene): Promise<void> {
+  for (const operation of ["event.subscribe", "record.subscribe"]) {
+    expectRefused(speaker, await speaker.call(operation, { name: ">" }), "invalid_request");
   }
 }
 

@@ -155,17 +155,16 @@ Deno.test("keys that are configured for parts still to come are named in the log
   const warnings = ({ logged }: TestDaemon) =>
     logged.filter(({ message }) => message === "configured, and without effect in this version");
   await using plain = await startTestDaemon({
-    config: { http: { enabled: true }, limits: { max_in_flight: 100 } },
+    config: { http: { max_sse_clients: 7 }, limits: { max_in_flight: 100, blob_bytes: 5 } },
   });
   assertEquals(warnings(plain), []);
   await using ahead = await startTestDaemon({
     config: {
-      http: { max_sse_clients: 7 },
-      limits: { max_in_flight: 100, blob_bytes: 5 },
-      daemon: { idle_timeout_ms: 7 },
+      limits: { max_in_flight: 100 },
+      daemon: { auto_start: false, idle_timeout_ms: 7 },
     },
   });
   assertEquals(warnings(ahead).map(({ level, fields }) => [level, fields]), [
-    ["warn", { keys: ["http.max_sse_clients", "limits.blob_bytes", "daemon.idle_timeout_ms"] }],
+    ["warn", { keys: ["daemon.auto_start", "daemon.idle_timeout_ms"] }],
   ]);
 });

@@ -7,18 +7,14 @@ import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
 import { startProcess } from "../support/process.ts";
 import { type Line, RawClient } from "../support/raw_client.ts";
+import { canMount, SMALL_DISK_BYTES, SmallDisk } from "../support/small_disk.ts";
 
-const SIZE_BYTES = 24 * 1024 * 1024;
-/** Left free, so that the directory and an empty store fit. */
-const SPARE_BYTES = 6 * 1024 * 1024;
-
-const isRoot = Deno.build.os === "linux" && Deno.uid() === 0;
-const needsRoot = isRoot ? "" : " [needs root]";
+const needsRoot = canMount ? "" : " [needs root]";
 
 Deno.test({
   name:
     `a full disk refuses sends with storage_full, keeps and reads the rest, and recovers${needsRoot}`,
-  ignore: !isRoot,
+  ignore: !canMount,
   async fn() {
     await using disk = await SmallDisk.mount();
     await using _daemon = await startProcess(disk.directory).ready();
@@ -34,47 +30,6 @@ Deno.test({
   },
 });
 
-/** A file system that is nearly too small. */
-class SmallDisk implements AsyncDisposable {
-  readonly #mountPoint: string;
-
-  private constructor(mountPoint: string) {
-    this.#mountPoint = mountPoint;
-  }
-
-  static async mount(): Promise<SmallDisk> {
-    const mountPoint = Deno.realPathSync(Deno.makeTempDirSync({ prefix: "postern_" }));
-    await run("mount", "-t", "tmpfs", "-o", `size=${SIZE_BYTES},mode=0700`, "tmpfs", mountPoint);
-    return new SmallDisk(mountPoint);
-  }
-
-  get directory(): string {
-    return join(this.#mountPoint, "d");
-  }
-
-  fill(): void {
-    Deno.writeFileSync(this.#filler, new Uint8Array(SIZE_BYTES - SPARE_BYTES));
-  }
-
-  free(): void {
-    Deno.removeSync(this.#filler);
-  }
-
-  get #filler(): string {
-    return join(this.#mountPoint, "filler");
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await run("umount", this.#mountPoint);
-    await Deno.remove(this.#mountPoint);
-  }
-}
-
-async function run(command: string, ...args: string[]): Promise<void> {
-  const { success, stderr } = await new Deno.Command(command, { args, stdin: "null" }).output();
-  assert(success, new TextDecoder().decode(stderr));
-}
-
 async function greeted(directory: string): Promise<RawClient> {
   const client = await RawClient.connect(join(directory, "postern.sock"));
   await client.hello();
@@ -86,7 +41,7 @@ async function greeted(directory: string): Promise<RawClient> {
 /** Sends until the first refusal, and shows that reading still works then. */
 async function sendUntilRefused(client: RawClient): Promise<number> {
   const payload = "x".repeat(50_000);
-  for (let accepted = 0; accepted < SIZE_BYTES / payload.length; accepted++) {
+  for (let accepted = 0; accepted < SMALL_DISK_BYTES / payload.length; accepted++) {
     const reply = await client.ask({ cmd: "send", to: "self", kind: "notify", payload });
     if (reply.ok) continue;
     assertEquals(reply.error, "storage_full", JSON.stringify(reply));

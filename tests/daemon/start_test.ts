@@ -21,17 +21,18 @@ Deno.test("a daemon leaves its files private while it runs and only its data whe
   const modes = Object.fromEntries(
     directory.names().map((name) => [name, modeOf(directory.at(name))]),
   );
-  for (const name of ["log", "clients"]) assertEquals(modes[name], "700", name);
+  for (const name of ["log", "clients", "blobs"]) assertEquals(modes[name], "700", name);
   for (const name of ["daemon.json", "daemon.lock", "daemon.pid", "events.kv", "identity.key"]) {
     assertEquals(modes[name], "600", name);
   }
   assertEquals(modes["ipc-token"], "600");
   assertEquals(modes["postern.sock"], "600");
+  assertEquals(modes["http.sock"], "600");
   assertEquals(modes["identity.pub"], "644");
   assertEquals(modeOf(directory.at("log", "daemon.log")), "600");
   const discovery = JSON.parse(directory.read("daemon.json"));
   assertEquals(discovery.pid, process.pid);
-  assertEquals(discovery.sockets, { ndjson: "postern.sock" });
+  assertEquals(discovery.sockets, { ndjson: "postern.sock", http: "http.sock" });
   assertEquals(discovery.token_path, "ipc-token");
   assertEquals(discovery.mode, "foreground");
   assertEquals(directory.read("daemon.pid"), `${process.pid}\n`);
@@ -183,14 +184,14 @@ Deno.test("a daemon whose start fails later leaves neither a pid nor a socket", 
   assertEquals(await process.end(), 1);
   assertStringIncludes(process.stderr, "cannot start: out of luck on purpose");
   assertStringIncludes(directory.log, "out of luck on purpose");
-  assertEquals(directory.names(), ["clients", "daemon.lock", "log"]);
+  assertEquals(directory.names(), ["blobs", "clients", "daemon.lock", "log"]);
 });
 
 Deno.test("a daemon that is switched off in the configuration does not start, and says so", async () => {
   await using directory = new TestDirectory();
   Deno.writeTextFileSync(directory.at("config.jsonc"), `{ "daemon": { "enabled": false } }`);
   await refusedStart(directory, /cannot start: .*switched off here, by daemon\.enabled/);
-  assertEquals(directory.names(), ["clients", "config.jsonc", "daemon.lock", "log"]);
+  assertEquals(directory.names(), ["blobs", "clients", "config.jsonc", "daemon.lock", "log"]);
 });
 
 Deno.test("a daemon that is switched off in the environment does not start, and says so", async () => {

@@ -23,7 +23,7 @@ Deno.test("a signal that comes while the daemon starts stops it in order as well
   await process.says(/about to start/);
   process.signal("SIGTERM");
   assertEquals(await process.end(), 0);
-  assertEquals(directory.names(), ["clients", "daemon.lock", "log"]);
+  assertEquals(directory.names(), ["blobs", "clients", "daemon.lock", "log"]);
 });
 
 Deno.test("a second signal ends a daemon that is stopping at once, with 70", async () => {

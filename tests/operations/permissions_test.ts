@@ -436,3 +436,11 @@ Deno.test("a request over HTTP has no connection with whose end it could be with
   assertEquals(await code("http"), "invalid_request");
   assertEquals(await code("websocket"), "ok");
 });
+
+Deno.test("many large requests of many clients at once are stored", async () => {
+  await using daemon = await startTestDaemon();
+  const clients = await Promise.all(Array.from({ length: 20 }, () => identified(daemon)));
+  const input = "字".repeat(16_000);
+  const replies = await Promise.all(clients.map(({ client }) => client.ask({ ...BASH, input })));
+  assertEquals(replies.map(({ ok }) => ok), clients.map(() => true), JSON.stringify(replies[0]));
+});

@@ -2,6 +2,8 @@
 
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { z } from "zod";
+import { Metrics } from "../../src/core/metrics.ts";
+import { RateLimits } from "../../src/core/rate_limit.ts";
 import { PosternError } from "../../src/core/errors.ts";
 import { type Principal, type Scope, SCOPES } from "../../src/core/principal.ts";
 import type { Context } from "../../src/operations/operation.ts";
@@ -76,7 +78,7 @@ for (const { name, summary, scope } of OPERATIONS) {
 function called(scopes: readonly Scope[] | null, requireToken = false): Context {
   const principal: Principal | null = scopes && { tokenId: "t", scopes: new Set(scopes) };
   return {
-    caller: { principal, isRemote: false } as Context["caller"],
+    caller: { principal, client: null, isRemote: false } as Context["caller"],
     services: {
       limits: { requireToken },
       ...QUIET_SERVICES,

@@ -24,6 +24,7 @@ const CASES: Readonly<
     () => ({ params: { version: 2, client_kind: "test" }, added: ["daemon_max_version"] }),
   ],
   "system.ping": [() => ({})],
+  "echo.ping": [() => ({ params: { a: 1 } })],
   "system.status": [() => ({})],
   "system.whoami": [() => ({})],
   "system.operations": [() => ({})],
@@ -47,11 +48,6 @@ const CASES: Readonly<
   "event.unsubscribe": [(_daemon, id) => ({ params: { subscription_id: id } })],
   "consumer.list": [() => ({})],
   "consumer.remove": [() => ({ params: { consumer: "default" } })],
-  "echo.ping": [() => ({})],
-  "token.create": [() => ({ params: { name: "t", scopes: ["read"], expires_in_secs: 60 } })],
-  "token.list": [() => ({})],
-  "token.revoke": [() => ({ params: { id: "t" } })],
-  "token.rotate": [() => ({})],
   "peer.list": [() => ({})],
   "auth.access": [() => ({}), (daemon) => ({ params: { token: daemon.token } })],
   "record.define": [
@@ -99,6 +95,13 @@ const CASES: Readonly<
   "service.call": [
     () => ({ params: { service: "x", method: "y" }, refused: "service_unavailable" }),
   ],
+  "token.create": [
+    () => ({ params: { name: "one", scopes: ["read"] } }),
+    () => ({ params: { name: "two", scopes: ["read", "send"], expires_in_secs: 60 } }),
+  ],
+  "token.list": [() => ({})],
+  "token.revoke": [() => ({ params: { id: "one" } })],
+  "token.rotate": [() => ({})],
   "system.shutdown": [() => ({})],
 };
 

@@ -4,6 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import type { Codec } from "../../src/codecs/codec.ts";
 import { ALL_EVENTS } from "../../src/core/filter.ts";
 import { Consumers } from "../../src/core/consumers.ts";
+import { Metrics } from "../../src/core/metrics.ts";
 import { ConnectionStreams } from "../../src/server/connection_streams.ts";
 import type { ServerContext } from "../../src/server/context.ts";
 import { Outbox } from "../../src/server/outbox.ts";
@@ -35,7 +36,7 @@ Deno.test("two subscriptions whose outbox is always full take turns, and neither
     services: {
       log,
       consumers: new Consumers(log, { clock, documents: [] }),
-      counters: { subscriptions: 0 },
+      metrics: new Metrics(),
     },
     shared: new SharedEncodings(),
     limits: () => ({ maxSubscriptions: 2 }),

@@ -54,6 +54,7 @@ function read(
     shared: new SharedEncodings(),
     reserve: () => null,
     delivered: (seq) => told.delivered = Math.max(told.delivered, seq),
+    onGap() {},
     diagnostics: SILENT,
     ...more,
   });

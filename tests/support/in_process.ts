@@ -8,8 +8,10 @@
 import { startDaemon } from "../../src/daemon/daemon.ts";
 import type { Daemon } from "../../src/daemon/daemon.ts";
 import { parseConfig } from "../../src/daemon/config.ts";
+import { SUBDIRECTORIES } from "../../src/daemon/runtime_directory.ts";
 import type { Config } from "../../src/daemon/config.ts";
 import { join } from "@std/path";
+import { HttpClient } from "./http_client.ts";
 import { RawClient } from "./raw_client.ts";
 import type { Line } from "./raw_client.ts";
 
@@ -42,6 +44,7 @@ export class TestDaemon implements AsyncDisposable {
   readonly logged: Logged[] = [];
   readonly #removes: boolean;
   readonly #clients: RawClient[] = [];
+  readonly #httpClients: HttpClient[] = [];
   #config: PartialConfig;
   #daemon: Daemon | null = null;
 
@@ -65,6 +68,10 @@ export class TestDaemon implements AsyncDisposable {
 
   get socketPath(): string {
     return this.#running.socketPath;
+  }
+
+  get httpSocketPath(): string {
+    return this.#running.httpSocketPath;
   }
 
   /** Resolves with the reason when the daemon has ended. */
@@ -128,6 +135,19 @@ export class TestDaemon implements AsyncDisposable {
     return client;
   }
 
+  /** A client of the HTTP socket that shows the owner token, unless it is given another or none. */
+  http(token: string | null = this.token): HttpClient {
+    const client = new HttpClient(this.httpSocketPath, token);
+    this.#httpClients.push(client);
+    return client;
+  }
+
+  /** Lines of the audit so far. */
+  audit(): Line[] {
+    const text = Deno.readTextFileSync(join(this.directory, "log", "audit.jsonl"));
+    return text.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line));
+  }
+
   /** Puts events with payloads 1 to `count` in the log, and returns their seqs. */
   async fill(count: number, event: Record<string, unknown> = {}): Promise<number[]> {
     using client = await this.v2("filler");
@@ -144,6 +164,7 @@ export class TestDaemon implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const client of this.#clients) client.close();
+    for (const client of this.#httpClients) client[Symbol.dispose]();
     await this.#daemon?.close();
     if (this.#removes) await Deno.remove(this.directory, { recursive: true });
   }
@@ -165,9 +186,7 @@ export class TestDaemon implements AsyncDisposable {
 export async function makeRuntimeDirectory(): Promise<string> {
   const directory = await Deno.realPath(await Deno.makeTempDir({ prefix: "postern_" }));
   await Deno.chmod(directory, 0o700);
-  for (const name of ["log", "clients", "blobs"]) {
-    await Deno.mkdir(join(directory, name), { mode: 0o700 });
-  }
+  for (const name of SUBDIRECTORIES) await Deno.mkdir(join(directory, name), { mode: 0o700 });
   return directory;
 }
 

@@ -7,8 +7,13 @@
 import { Consumers } from "../../src/core/consumers.ts";
 import { RecordPolicy } from "../../src/core/record_policy.ts";
 import { Records } from "../../src/core/records.ts";
+import { ServiceRegistry } from "../../src/core/service_registry.ts";
 import type { PeerInfo } from "../../src/core/ports.ts";
-import { Tokens } from "../../src/core/principal.ts";
+import { Clients } from "../../src/core/clients.ts";
+import { Metrics } from "../../src/core/metrics.ts";
+import { RateLimits } from "../../src/core/rate_limit.ts";
+import { Tokens } from "../../src/core/tokens.ts";
+import { SECRETS } from "../../src/daemon/secrets.ts";
 import type { Services } from "../../src/operations/operation.ts";
 import { findOperation } from "../../src/operations/registry.ts";
 import type { ServerLimits } from "../../src/server/context.ts";
@@ -161,8 +166,23 @@ function servicesOf({ log, clock }: TestLog, peers: () => readonly PeerInfo[]): 
     records: new Records(log, { clock, documents: [] }),
     recordPolicy: new RecordPolicy({ policy: "read_only", writable: [] }),
     peers: { list: peers, deliver: () => Promise.reject(new Error("nobody is linked")) },
-    tokens: new Tokens("none"),
-    counters: { messagesSent: 0, requests: 0, bytes: 0, dropped: 0, subscriptions: 0 },
+    tokens: new Tokens("none", { documents: log, clock, secrets: SECRETS, stored: [] }),
+    clients: new Clients(log, { documents: [], clock, secrets: SECRETS }),
+    rateLimits: new RateLimits({ read: 0, send: 0, write: 0, serve: 0, admin: 0 }, clock),
+    metrics: new Metrics(),
+    audit: { note() {} },
+    provided: new ServiceRegistry({ clock, nouns: [] }),
+    get leases() {
+      return unused();
+    },
+    get permissions() {
+      return unused();
+    },
+    get sessions() {
+      return unused();
+    },
+    mayActFor: () => false,
+    turnOriginator: () => null,
     features: [],
     limits: {
       requireToken: false,
@@ -172,6 +192,14 @@ function servicesOf({ log, clock }: TestLog, peers: () => readonly PeerInfo[]): 
     },
     newId: () => crypto.randomUUID(),
     connectionCount: () => 0,
+    health: unused,
+    endRevoked() {},
+    rotateOwner: unused,
     shutdown() {},
   };
+}
+
+/** What no test of a server in memory asks for. */
+function unused(): never {
+  throw new Error("a server in memory has no such thing");
 }

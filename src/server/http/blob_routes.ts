@@ -1,7 +1,12 @@
-/** `POST /blobs` and `GET /blobs/<hash>`: binary payloads, kept out of the event channel. */
+/**
+ * `POST /blobs` and `GET /blobs/<hash>`: binary payloads, kept out of the event channel.
+ *
+ * Invariant: a body is streamed either way; no more of it than a chunk is held.
+ */
 
 import { requireScope } from "../../operations/registry.ts";
-import { jsonResponse, type Route } from "./route.ts";
+import type { Services } from "../../operations/operation.ts";
+import { type Exchange, jsonResponse, type Route } from "./route.ts";
 
 /** What became of an upload. */
 export interface StoredBlob {
@@ -10,23 +15,40 @@ export interface StoredBlob {
   readonly bytes: number;
 }
 
-/** Where blobs are kept. */
-export interface Blobs {
-  /** @throws PosternError `too_large`, `too_many`, `storage_full` */
-  put(content: AsyncIterable<Uint8Array>): Promise<StoredBlob>;
-  /** @throws PosternError `not_found` */
-  open(hash: string): { readonly bytes: number; readonly content: ReadableStream<Uint8Array> };
+/** A blob to be read. */
+export interface OpenBlob {
+  readonly bytes: number;
+  readonly content: ReadableStream<Uint8Array>;
 }
 
+/** Where blobs are kept. */
+export interface Blobs {
+  /**
+   * @param announcedBytes What the client says it will send; 0 if it does not.
+   * @throws PosternError `too_large`, `too_many`, `storage_full`, `timeout`; `invalid_request` when it is cut off.
+   */
+  put(content: AsyncIterable<Uint8Array>, announcedBytes: number): Promise<StoredBlob>;
+  /** @throws PosternError `not_found`; `invalid_params` for what is no hash. */
+  find(hash: string): { readonly bytes: number };
+  /** @throws PosternError as `find` */
+  open(hash: string): OpenBlob;
+}
+
+/** What the routes use of the services. */
+type BlobServices = Pick<Services, "rateLimits" | "metrics">;
+
 /** The routes of blobs. */
-export function blobRoutes(blobs: Blobs): Route[] {
+export function blobRoutes(blobs: Blobs, { rateLimits, metrics }: BlobServices): Route[] {
   return [
     {
       method: "POST",
       path: "/blobs",
       async handle({ request, caller }) {
         requireScope("POST /blobs", "send", caller.principal);
-        const stored = await blobs.put(request.body ?? (async function* () {})());
+        rateLimits.take(caller.principal.tokenId, "send");
+        const announced = Number(request.headers.get("content-length") ?? 0);
+        const stored = await blobs.put(request.body ?? nothing(), announced);
+        metrics.bytesReceived += stored.bytes;
         const blob = { ...stored, url: `/blobs/${stored.hash}` };
         const response = jsonResponse({ blob }, 201);
         response.headers.set("location", blob.url);
@@ -36,9 +58,11 @@ export function blobRoutes(blobs: Blobs): Route[] {
     {
       method: "GET",
       path: "/blobs/:hash",
-      handle({ params, caller }) {
+      handle({ request, params, caller }) {
         requireScope("GET /blobs", "read", caller.principal);
-        const { bytes, content } = blobs.open(params.hash!);
+        rateLimits.take(caller.principal.tokenId, "read");
+        const { bytes, content } = find(blobs, request, params);
+        if (content !== null) metrics.bytesSent += bytes;
         return new Response(content, {
           headers: {
             "content-type": "application/octet-stream",
@@ -53,3 +77,14 @@ export function blobRoutes(blobs: Blobs): Route[] {
     },
   ];
 }
+
+/** For `HEAD` no file is opened: nobody would read it, and so nobody close it. */
+function find(
+  blobs: Blobs,
+  { method }: Request,
+  { hash = "" }: Exchange["params"],
+): { readonly bytes: number; readonly content: ReadableStream<Uint8Array> | null } {
+  return method === "HEAD" ? { ...blobs.find(hash), content: null } : blobs.open(hash);
+}
+
+async function* nothing(): AsyncGenerator<Uint8Array> {}

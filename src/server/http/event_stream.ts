@@ -5,7 +5,7 @@
  * asks for it; a comment goes out every `heartbeatMs`, so that nobody in between takes an idle stream for a dead one.
  */
 
-import { HEARTBEAT, resetFrame, SseCodec } from "../../codecs/sse.ts";
+import { gapFrame, HEARTBEAT, resetFrame, SseCodec } from "../../codecs/sse.ts";
 import type { Principal } from "../../core/principal.ts";
 import type { LogSubscriptionRequest } from "../../operations/operation.ts";
 import { ConnectionStreams } from "../connection_streams.ts";
@@ -69,9 +69,16 @@ export class EventStream implements Served {
     this.#outbox.push(resetFrame(epoch, headSeq));
   }
 
-  /** Opens the stream; it runs from `begin` on. */
+  /** Opens the stream; it runs from `begin` on. What is lost already is told first, events behind it or none. */
   open(request: LogSubscriptionRequest): string {
-    return this.#streams.open(this.#codec, request);
+    const { log, metrics } = this.#options.context.services;
+    const { front } = log.counters;
+    const from = Math.max(request.from, front);
+    if (request.from < front) {
+      this.#outbox.push(gapFrame({ from_seq: request.from, to_seq: front - 1 }));
+      metrics.gaps++;
+    }
+    return this.#streams.open(this.#codec, { ...request, from });
   }
 
   get isPaused(): boolean {
@@ -107,8 +114,10 @@ export class EventStream implements Served {
     this.#closed = true;
     clearInterval(this.#heartbeat);
     this.#streams.endAll();
+    // An answer that ends in the middle must not look whole.
+    const isWhole = this.#outbox.size === 0;
     this.#outbox.abandon();
-    this.#writer.close().catch(() => {});
+    (isWhole ? this.#writer.close() : this.#writer.abort()).catch(() => {});
     this.#options.onClosed();
   }
 

@@ -9,15 +9,18 @@
 import { JsonRpcCodec } from "../../codecs/json_rpc.ts";
 import { PosternError, shown } from "../../core/errors.ts";
 import type { Principal } from "../../core/principal.ts";
-import { audit } from "../../operations/observe.ts";
 import { invoke, requireScope } from "../../operations/registry.ts";
 import { Connection } from "../connection.ts";
 import type { ServerContext } from "../context.ts";
 import type { Served } from "../served.ts";
+import { Authentication } from "./authentication.ts";
+import { eventQuery } from "./event_query.ts";
 import { EventStream } from "./event_stream.ts";
-import { authenticated, requireLocal, requireVersion, withVersion } from "./guards.ts";
-import { HttpCaller } from "./http_caller.ts";
+import { requireLocal, requireVersion, withVersion } from "./guards.ts";
+import type { HttpCaller } from "./http_caller.ts";
 import { prometheusText } from "./prometheus.ts";
+import { Listener } from "./listener.ts";
+import { RequestBodies } from "./request_body.ts";
 import { errorResponse, type Exchange, jsonResponse, type Route } from "./route.ts";
 import { answerRpc } from "./rpc.ts";
 import { WebSocketWire } from "./web_socket_wire.ts";
@@ -37,35 +40,36 @@ export interface HttpOptions {
   readonly connections: () => Iterable<Served>;
   /** Routes of other parts, such as blobs. */
   readonly routes: readonly Route[];
+  /** Called when the socket had to be opened again; rights on it are not this server's. */
+  readonly opened: () => void;
   /** Takes a connection among all of them. @throws PosternError `too_many` */
   readonly admit: (served: Served) => void;
   readonly leave: (served: Served) => void;
 }
 
-/** How long a failed authentication is held back; each further one twice as long, up to the most. */
-const LOGIN_DELAY_MS = 100;
-const MAX_LOGIN_DELAY_MS = 3200;
-/** How often the audit notes that a token was shown, however many requests show it. */
-const LOGIN_NOTED_MS = 60_000;
-/** Tokens of which that is remembered. */
-const LOGINS_KEPT = 1001;
-/** After so long without a further failure they are forgotten. */
-const FORGET_FAILURES_MS = 10_000;
+/** On a stop, how long whoever does not take the answer is waited for. */
+const STUCK_MS = 1000;
+/** Bytes of all WebSockets that came and are not read yet. */
+const INPUT_TOTAL_BYTES = 128 * 1024 * 1024;
 
 /** The HTTP server of one daemon. */
 export class HttpServer {
   readonly #options: HttpOptions;
   readonly #routes: readonly { readonly route: Route; readonly pattern: URLPattern }[];
   readonly #wires = new Set<WebSocketWire>();
-  /** When each token was last noted in the audit. */
-  readonly #loginsMs = new Map<string, number>();
+  readonly #authentication: Authentication;
+  readonly #bodies = new RequestBodies();
+  #stopping = false;
   #sseClients = 0;
-  #failures = 0;
-  #lastFailureMs = 0;
-  #server: Deno.HttpServer | null = null;
+  #inProgress = 0;
+  /** Bytes that came by WebSockets and are not read yet. */
+  #inputBytes = 0;
+  #whenQuiet: (() => void) | null = null;
+  #listener: Listener | null = null;
 
   constructor(options: HttpOptions) {
     this.#options = options;
+    this.#authentication = new Authentication(options.context);
     this.#routes = [...this.#ownRoutes(), ...options.routes].map((route) => ({
       route,
       pattern: new URLPattern({ pathname: route.path }),
@@ -74,37 +78,75 @@ export class HttpServer {
 
   /** Serves HTTP on a Unix socket. Resolves when it listens. */
   listen(path: string): Promise<void> {
-    return new Promise((resolve) => {
-      this.#server = Deno.serve({
-        path,
-        onListen: () => resolve(),
-        onError: (error) => withVersion(errorResponse(this.#asRefusal(error))),
-      }, (request) => this.#answer(request));
+    this.#listener = new Listener({
+      path,
+      handle: (request) => this.#answer(request),
+      onError: (error) => withVersion(errorResponse(this.#asRefusal(error))),
+      opened: () => this.#options.opened(),
+      diagnostics: this.#options.context.diagnostics,
     });
+    return this.#listener.listen();
   }
 
-  /** Takes no more requests. Streams and WebSockets are ended by the server that they belong to. */
-  stopAccepting(): Promise<void> {
+  /**
+   * Refuses what comes from now on, and resolves when what came before is answered. Streams and WebSockets are ended
+   * by the server that they belong to. Whoever does not take the answer is not waited for.
+   */
+  async stop(): Promise<void> {
+    this.#stopping = true;
     for (const wire of this.#wires) wire.goingAway = true;
-    return this.#server?.shutdown() ?? Promise.resolve();
+    this.#bodies.stop();
+    // The platform's own shutdown would close them without a reason.
+    await Promise.all([...this.#wires].map((wire) => wire.gone));
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const stuck = this.#quiet().then(() =>
+      new Promise<void>((resolve) => timer = setTimeout(resolve, STUCK_MS))
+    );
+    await Promise.race([this.#listener?.shutdown(), stuck]);
+    clearTimeout(timer);
+    this.#bodies.close();
+    this.#listener?.giveUp();
+  }
+
+  /** Resolves when no request is being answered and no events are streamed. */
+  #quiet(): Promise<void> {
+    if (this.#inProgress + this.#sseClients === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#whenQuiet = resolve);
+  }
+
+  #tellQuiet(): void {
+    if (this.#inProgress + this.#sseClients === 0) this.#whenQuiet?.();
   }
 
   async #answer(request: Request): Promise<Response> {
-    const url = new URL(request.url);
+    this.#inProgress++;
     try {
-      requireLocal(request, url, this.#options.settings.name);
-      requireVersion(request);
-      const found = this.#find(request, url);
-      const caller = await this.#callerOf(request);
-      const minted = await this.#identify(request, caller);
-      const response = await found.route.handle({ request, url, params: found.params, caller });
-      caller.producer.end();
-      caller.departure.end();
-      if (response.status === 101) return response;
-      if (minted !== null) response.headers.set("x-client-id", minted);
-      return withVersion(response);
+      return withVersion(await this.#answerGuarded(request));
     } catch (error) {
       return withVersion(this.#refusal(error));
+    } finally {
+      this.#inProgress--;
+      this.#tellQuiet();
+    }
+  }
+
+  async #answerGuarded(request: Request): Promise<Response> {
+    requireLocal(request, this.#options.settings.name);
+    requireVersion(request);
+    if (this.#stopping) throw new PosternError("shutting_down", "the daemon is stopping");
+    const { maxConnections } = this.#options.context.limits();
+    if (this.#inProgress > maxConnections) throw tooManyRequests(maxConnections);
+    const url = urlOf(request);
+    const { route, params } = this.#find(request, url);
+    const caller = await this.#authentication.callerOf(request);
+    try {
+      const minted = await this.#authentication.identify(request, caller);
+      const response = await route.handle({ request, url, params, caller });
+      if (minted !== null) response.headers.set("x-client-id", minted);
+      return response;
+    } finally {
+      caller.producer.end();
+      caller.departure.end();
     }
   }
 
@@ -135,61 +177,6 @@ export class HttpServer {
       `${shown(url.pathname)} takes ${allow}, got ${shown(method)}`,
       { allow },
     );
-  }
-
-  async #callerOf(request: Request): Promise<HttpCaller> {
-    const { context } = this.#options;
-    const { services } = context;
-    const given = authenticated(request, services.tokens);
-    const principal = given ?? context.trusted();
-    const onBehalfOf = principal === null ? null : userIn(request);
-    const loginFailed = () => this.#loginFailed();
-    const caller = new HttpCaller({ principal, onBehalfOf, loginFailed });
-    if (given === undefined) {
-      audit("auth.login", "auth_failed", { services, caller });
-      await loginFailed();
-      throw new PosternError("auth_failed", "the request's token is not valid");
-    }
-    if (given !== null) this.#noteLogin(given, caller);
-    return caller;
-  }
-
-  /** Every request authenticates; the audit has each token once in a while. */
-  #noteLogin({ tokenId }: Principal, caller: HttpCaller): void {
-    const { services } = this.#options.context;
-    const now = services.clock.now();
-    const before = this.#loginsMs.get(tokenId);
-    if (before !== undefined && now - before < LOGIN_NOTED_MS) return;
-    this.#loginsMs.delete(tokenId);
-    this.#loginsMs.set(tokenId, now);
-    if (this.#loginsMs.size > LOGINS_KEPT) {
-      this.#loginsMs.delete(this.#loginsMs.keys().next().value!);
-    }
-    audit("auth.login", "ok", { services, caller });
-  }
-
-  /** Makes the caller the client that its headers say. @returns The id that was minted for it, if one was. */
-  async #identify({ headers }: Request, caller: HttpCaller): Promise<string | null> {
-    const kind = headers.get("x-client-kind");
-    if (kind === null) return null;
-    const id = headers.get("x-client-id");
-    const params = { client_kind: kind, ...(id === null ? {} : { client_id: id }) };
-    const { services } = this.#options.context;
-    const call = { operation: "system.hello", params, opened: false };
-    const hello = await invoke(call, { services, caller }) as { readonly client_id?: string };
-    return hello.client_id ?? null;
-  }
-
-  /** Nobody can be told apart here: whoever guesses makes wrong tokens slow for all, and right ones for none. */
-  async #loginFailed(): Promise<void> {
-    const { services, diagnostics } = this.#options.context;
-    const now = services.clock.now();
-    if (now - this.#lastFailureMs > FORGET_FAILURES_MS) this.#failures = 0;
-    this.#lastFailureMs = now;
-    const delay = Math.min(MAX_LOGIN_DELAY_MS, LOGIN_DELAY_MS * 2 ** this.#failures++);
-    services.metrics.authFailures++;
-    diagnostics.warn("a request failed to authenticate", { failures: this.#failures });
-    await new Promise((resolve) => setTimeout(resolve, delay));
   }
 
   #ownRoutes(): Route[] {
@@ -233,9 +220,13 @@ export class HttpServer {
 
   async #rpc({ request, caller }: Exchange): Promise<Response> {
     const { context } = this.#options;
-    const body = await textOf(request, context.limits().maxLineBytes);
+    const { maxLineBytes } = context.limits();
     const asRefusal = (error: unknown) => this.#asRefusal(error);
-    return await answerRpc(body, { context, caller, asRefusal });
+    return await this.#bodies.use(
+      request,
+      maxLineBytes,
+      (body) => answerRpc(body, { context, caller, asRefusal }),
+    );
   }
 
   async #events({ request, url, caller }: Exchange): Promise<Response> {
@@ -256,6 +247,7 @@ export class HttpServer {
       onClosed: () => {
         this.#sseClients--;
         leave(stream);
+        this.#tellQuiet();
       },
     });
     this.#sseClients++;
@@ -281,8 +273,13 @@ export class HttpServer {
         : new PosternError("invalid_request", `${shown(url.pathname)} takes a WebSocket upgrade`);
     }
     const { context, admit, leave } = this.#options;
-    const { socket, response } = Deno.upgradeWebSocket(request, { idleTimeout: 0 });
-    const wire = new WebSocketWire(socket);
+    const { socket, response } = upgraded(request);
+    const released = Promise.withResolvers<void>();
+    const wire = new WebSocketWire(socket, {
+      hold: (bytes) => this.#holdInput(bytes),
+      onRefused: (reason) => context.diagnostics.warn("a WebSocket was closed", { reason }),
+      onGone: () => released.resolve(),
+    });
     const connection = new Connection(wire, context, {
       transport: "websocket",
       codec: new JsonRpcCodec(),
@@ -296,12 +293,17 @@ export class HttpServer {
       return response;
     }
     this.#wires.add(wire);
-    socket.onopen = () =>
-      connection.serve().finally(() => {
-        this.#wires.delete(wire);
-        leave(connection);
-      });
+    // Whoever went may have said something before that is still being carried out.
+    Promise.all([connection.serve(), released.promise]).then(() => {
+      this.#wires.delete(wire);
+      leave(connection);
+    });
     return response;
+  }
+
+  /** @returns Whether what came by all WebSockets and is not read yet is too much. */
+  #holdInput(bytes: number): boolean {
+    return (this.#inputBytes += bytes) > INPUT_TOTAL_BYTES;
   }
 
   #asRefusal(error: unknown): PosternError {
@@ -314,35 +316,6 @@ function paramsOf(match: URLPatternResult): Record<string, string> {
   return Object.fromEntries(groups.map(([name, value]) => [name, value ?? ""]));
 }
 
-/** On whose behalf a service asks; for the audit only, and short. */
-function userIn({ headers }: Request): string | null {
-  return headers.get("x-rdv-user-id")?.slice(0, 128) ?? null;
-}
-
-/** The query of `GET /events`, as far as HTTP gives it its form; the operation says what is right. */
-function eventQuery(request: Request, { searchParams }: URL): {
-  readonly params: Record<string, unknown>;
-  readonly since: unknown;
-  readonly epoch: string | null;
-  readonly follow: boolean;
-} {
-  const list = (name: string) => searchParams.get(name)?.split(",").filter((one) => one !== "");
-  const given = request.headers.get("last-event-id") ?? searchParams.get("since") ?? "0";
-  const follow = searchParams.get("follow") ?? "1";
-  if (follow !== "0" && follow !== "1") {
-    throw new PosternError(
-      "invalid_params",
-      `events: follow: must be 0 or 1, got ${shown(follow)}`,
-    );
-  }
-  return {
-    params: { kinds: list("kinds"), topics: list("topics") },
-    since: /^\d{1,16}$/.test(given) ? Number(given) : given,
-    epoch: searchParams.get("epoch"),
-    follow: follow === "1",
-  };
-}
-
 function tooManyStreams(limit: number): PosternError {
   return new PosternError(
     "too_many",
@@ -351,25 +324,27 @@ function tooManyStreams(limit: number): PosternError {
   );
 }
 
-/** @throws PosternError `too_large`, `parse_error` */
-async function textOf(request: Request, maxBytes: number): Promise<string> {
-  const tooLarge = () =>
-    new PosternError("too_large", `a body must be at most ${maxBytes} bytes, this one is longer`, {
-      limit: maxBytes,
-    });
-  if (Number(request.headers.get("content-length") ?? 0) > maxBytes) throw tooLarge();
-  const decoder = new TextDecoder("utf-8", { fatal: true });
-  let text = "";
-  let bytes = 0;
+function tooManyRequests(limit: number): PosternError {
+  return new PosternError(
+    "too_many",
+    `at most ${limit} requests are answered at once (limits.max_connections)`,
+    { limit },
+  );
+}
+
+/** Where a request goes; the host is the guards' to look at, and may be no name at all. */
+function urlOf({ url }: Request): URL {
+  return new URL(`http://localhost${url.replace(/^[a-z+]+:\/\/[^/?#]*/i, "")}`);
+}
+
+/** @throws PosternError `invalid_request` */
+function upgraded(request: Request): Deno.WebSocketUpgrade {
   try {
-    for await (const chunk of request.body ?? []) {
-      bytes += chunk.byteLength;
-      if (bytes > maxBytes) throw tooLarge();
-      text += decoder.decode(chunk, { stream: true });
-    }
-    return text + decoder.decode();
+    return Deno.upgradeWebSocket(request, { idleTimeout: 0 });
   } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-    throw new PosternError("parse_error", "a body must be UTF-8, this one is not");
+    throw new PosternError(
+      "invalid_request",
+      `this is no WebSocket upgrade: ${(error as Error).message}`,
+    );
   }
 }

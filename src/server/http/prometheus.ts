@@ -41,7 +41,12 @@ export function prometheusText(services: Services, connections: Iterable<Served>
       "Seconds since the start.",
       one(Math.max(0, clock.now() - identity.startedAtMs) / 1000),
     ),
-    family("healthy", "gauge", "1 while the store can be written.", one(log.isHealthy ? 1 : 0)),
+    family(
+      "healthy",
+      "gauge",
+      "1 while all can be written, 0 while the health is degraded.",
+      one(services.health().status === "healthy" ? 1 : 0),
+    ),
     family("connections", "gauge", "Open connections.", by("transport", transports)),
     family("subscriptions", "gauge", "Open subscriptions.", one(metrics.subscriptions)),
     family("paused_readers", "gauge", "Connections whose outbox is full.", one(paused)),
@@ -59,7 +64,7 @@ export function prometheusText(services: Services, connections: Iterable<Served>
       "Messages accepted from senders.",
       one(metrics.messagesSent),
     ),
-    family("socket_bytes_total", "counter", "Bytes on all sockets.", [
+    family("socket_bytes_total", "counter", "Bytes on all sockets, heads of HTTP aside.", [
       [{ direction: "received" }, metrics.bytesReceived],
       [{ direction: "sent" }, metrics.bytesSent],
     ]),
@@ -68,7 +73,7 @@ export function prometheusText(services: Services, connections: Iterable<Served>
       [{ outcome: "failed" }, metrics.failedCommits],
     ]),
     histograms("commit_seconds", "How long a commit took.", new Map([["", metrics.commitSeconds]])),
-    family("gaps_total", "counter", "Lost ranges told to readers.", one(metrics.gaps)),
+    family("gaps_total", "counter", "Lost ranges told to subscriptions.", one(metrics.gaps)),
     family(
       "record_updates_dropped_total",
       "counter",

@@ -33,15 +33,22 @@ export function textResponse(text: string, status = 200): Response {
   return new Response(`${text}\n`, { status, headers: JSON_HEADERS });
 }
 
-/** A refusal outside of JSON-RPC. */
-export function errorResponse({ code, message, details }: PosternError, status?: number): Response {
-  const response = jsonResponse(
-    { error: { ...details, code, message } },
-    status ?? HTTP_STATUS[code],
-  );
+/** What a refusal says beside its body, in JSON-RPC or not. */
+export function withErrorHeaders(
+  response: Response,
+  { code, details }: PosternError,
+): Response {
+  if (code === "auth_required") response.headers.set("www-authenticate", "Bearer");
   const retryMs = details?.retry_after_ms;
   if (typeof retryMs === "number") {
     response.headers.set("retry-after", String(Math.ceil(retryMs / 1000)));
   }
   return response;
+}
+
+/** A refusal outside of JSON-RPC. */
+export function errorResponse(refusal: PosternError, status?: number): Response {
+  const { code, message, details } = refusal;
+  const body = { error: { ...details, code, message } };
+  return withErrorHeaders(jsonResponse(body, status ?? HTTP_STATUS[code]), refusal);
 }

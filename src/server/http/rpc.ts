@@ -3,21 +3,22 @@
 import { HTTP_STATUS } from "../../codecs/http_status.ts";
 import { parseMessage } from "../../codecs/json.ts";
 import { JsonRpcCodec } from "../../codecs/json_rpc.ts";
-import { type ErrorCode, PosternError } from "../../core/errors.ts";
+import type { PosternError } from "../../core/errors.ts";
+import { utf8Length } from "../../core/text.ts";
 import type { Caller } from "../../operations/operation.ts";
 import type { ServerContext } from "../context.ts";
 import { Requests } from "../requests.ts";
-import { textResponse } from "./route.ts";
+import { textResponse, withErrorHeaders } from "./route.ts";
 
 /** Notes what the one reply of a request came to, which its text does not say. */
 class RpcCodec extends JsonRpcCodec {
-  code: ErrorCode | null = null;
+  refusal: PosternError | null = null;
 
   override encodeError(
     tag: Parameters<JsonRpcCodec["encodeError"]>[0],
     error: PosternError,
   ): string | null {
-    this.code = error.code;
+    this.refusal = error;
     return super.encodeError(tag, error);
   }
 }
@@ -36,6 +37,8 @@ export async function answerRpc(
     readonly asRefusal: (error: unknown) => PosternError;
   },
 ): Promise<Response> {
+  const { metrics } = context.services;
+  metrics.bytesReceived += utf8Length(body);
   const codec = new RpcCodec();
   let reply: string | null = null;
   const requests = new Requests({
@@ -58,5 +61,7 @@ export async function answerRpc(
   }
   await requests.atMost(0);
   if (reply === null) return new Response(null, { status: 204 });
-  return textResponse(reply, isBatch || codec.code === null ? 200 : HTTP_STATUS[codec.code]);
+  metrics.bytesSent += utf8Length(reply);
+  if (isBatch || codec.refusal === null) return textResponse(reply);
+  return withErrorHeaders(textResponse(reply, HTTP_STATUS[codec.refusal.code]), codec.refusal);
 }

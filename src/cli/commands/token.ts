@@ -1,0 +1,133 @@
+/**
+ * `postern token`: tokens beside the owner's, with scopes of their own, and a new one for the owner.
+ *
+ * A secret is printed once, alone on stdout, so that it can go straight into a file.
+ */
+
+import { shown } from "../../client/mod.ts";
+import type { Command, Context } from "../command.ts";
+import { EXIT, UsageError } from "../exit_codes.ts";
+import { columns } from "../format.ts";
+import { withClient } from "../session.ts";
+
+interface Token {
+  readonly id: string;
+  readonly name: string;
+  readonly scopes: readonly string[];
+  readonly created_at: number;
+  readonly expires_at: number | null;
+  readonly last_used_at: number | null;
+}
+
+const ACTIONS = ["create", "list", "revoke", "rotate"] as const;
+const SCOPES = ["read", "send", "write", "serve", "admin"];
+const UNIT_SECS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
+
+export const command: Command = {
+  name: "token",
+  usage: ["create NAME --scope SCOPE,... [--expires 30d]", "list", "revoke ID|NAME", "rotate"],
+  summary: "Make, list and revoke tokens; replace the owner's.",
+  details: [
+    "Scopes: read, send, write (records), serve (answer for others), admin. A token is shown once,",
+    "when it is made; whoever has it uses it by --token-file or POSTERN_TOKEN_FILE. `rotate` puts",
+    "a new owner token into the token file; the old one is valid a little longer, for those who",
+    "have read it already (tokens.rotation_grace_secs).",
+  ],
+  options: [
+    { name: "scope", value: "SCOPE", many: true, choices: SCOPES, help: "what it may do" },
+    { name: "expires", value: "TIME", help: "how long it is valid: 90s, 15m, 12h, 30d (for ever)" },
+  ],
+  examples: [
+    "token create ci --scope read,send --expires 30d > ci.token",
+    "tail --token-file ci.token",
+    "token revoke ci",
+  ],
+  arguments: [1, 2],
+  choices: ACTIONS,
+  run(context) {
+    const [action, reference] = context.args;
+    if (action === "create") return create(context, required(action, reference, "a NAME"));
+    if (action === "revoke") return revoke(context, required(action, reference, "an ID or NAME"));
+    if (reference !== undefined) throw new UsageError(`unexpected argument ${shown(reference)}`);
+    if (action === "list") return list(context);
+    if (action === "rotate") return rotate(context);
+    throw new UsageError(`one of ${ACTIONS.join(", ")} is expected, not ${shown(action)}`);
+  },
+};
+
+function create(context: Context, name: string): Promise<number> {
+  const { values, out } = context;
+  const scopes = values.list("scope");
+  if (scopes === undefined) throw new UsageError(`--scope is missing: any of ${SCOPES.join(", ")}`);
+  const expires_in_secs = secondsIn(values.text("expires"));
+  return withClient(context, async (client) => {
+    const params = { name, scopes, ...(expires_in_secs === undefined ? {} : { expires_in_secs }) };
+    const made = await client.call<Token & { token: string }>("token.create", params);
+    await out.result(made, ({ token }) => token);
+    if (!out.json) {
+      const { id, expires_at } = made;
+      const until = expires_at === null ? "for ever" : `until ${timeOf(expires_at)}`;
+      await out.note(`postern: made token ${id}, valid ${until}; it is not shown again`);
+    }
+    return EXIT.ok;
+  });
+}
+
+function list(context: Context): Promise<number> {
+  return withClient(context, async (client) => {
+    const found = await client.call<{ tokens: Token[] }>("token.list");
+    await context.out.result(found, toText);
+    return EXIT.ok;
+  });
+}
+
+function revoke(context: Context, id: string): Promise<number> {
+  return withClient(context, async (client) => {
+    await client.call("token.revoke", { id });
+    await context.out.result({ revoked: id }, () => `revoked ${id}`);
+    return EXIT.ok;
+  });
+}
+
+/** The token itself is in the file, and need not be on a screen. */
+function rotate(context: Context): Promise<number> {
+  return withClient(context, async (client) => {
+    const { old_valid_until } = await client.call<{ old_valid_until: number }>("token.rotate");
+    const token_path = client.target.tokenPath;
+    await context.out.result({ token_path, old_valid_until }, () => {
+      return `a new owner token is in ${token_path}; the old one is valid until ${
+        timeOf(old_valid_until)
+      }`;
+    });
+    return EXIT.ok;
+  });
+}
+
+function toText({ tokens }: { tokens: Token[] }): string {
+  if (tokens.length === 0) return "-- no tokens beside the owner's";
+  const rows = tokens.map(({ name, id, scopes, created_at, expires_at, last_used_at }) => [
+    name,
+    id,
+    scopes.join(","),
+    timeOf(created_at),
+    expires_at === null ? "never" : expires_at <= Date.now() ? "expired" : timeOf(expires_at),
+    last_used_at === null ? "never" : timeOf(last_used_at),
+  ]);
+  return columns([["NAME", "ID", "SCOPES", "CREATED", "EXPIRES", "LAST USED"], ...rows]);
+}
+
+function required(action: string, argument: string | undefined, what: string): string {
+  if (argument === undefined) throw new UsageError(`${action} needs ${what}`);
+  return argument;
+}
+
+function secondsIn(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const [, count, unit] = /^([1-9]\d{0,8})([smhd])$/.exec(text) ?? [];
+  if (unit !== undefined) return Number(count) * UNIT_SECS[unit]!;
+  throw new UsageError(`--expires is a time such as 90s, 15m, 12h or 30d, not ${shown(text)}`);
+}
+
+function timeOf(ms: number): string {
+  return `${new Date(ms).toISOString().slice(0, 19)}Z`;
+}

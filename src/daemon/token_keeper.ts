@@ -1,0 +1,114 @@
+/**
+ * Keeps the owner token and its file in step, and ends what a token opened when the token ends.
+ *
+ * Invariants: the file is replaced in one step before the new token is taken, so that whoever reads it has one that
+ * is valid; a connection outlives the token that it showed by no more than its last answers.
+ */
+
+import type { Audit, Clock, Log } from "../core/ports.ts";
+import type { Tokens } from "../core/tokens.ts";
+import { loadOrCreateToken, replaceToken, tokenAgeMs } from "./token.ts";
+
+export interface TokenKeeperOptions {
+  /** The token file. */
+  readonly path: string;
+  readonly uid: number | null;
+  /** What the file holds. */
+  readonly token: string;
+  readonly tokens: Tokens;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly audit: Audit;
+  /** `tokens` of the configuration, as it is now. */
+  readonly settings: () => { readonly rotation_days: number; readonly rotation_grace_secs: number };
+  /** Ends the connections of tokens that are no longer valid. */
+  readonly endRevoked: () => void;
+}
+
+/** The answer to `token.rotate`. */
+export interface Rotated {
+  readonly token: string;
+  /** Epoch milliseconds. */
+  readonly old_valid_until: number;
+}
+
+const DAY_MS = 86_400_000;
+/** The longest timer is shorter than some lives. */
+const LONGEST_WAIT_MS = DAY_MS;
+
+/** What one daemon does about its tokens as time passes. */
+export class TokenKeeper {
+  readonly #options: TokenKeeperOptions;
+  #token: string;
+  /** For the next end of a token that is valid now. */
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #closed = false;
+
+  constructor(options: TokenKeeperOptions) {
+    this.#options = options;
+    this.#token = options.token;
+    options.tokens.onChanged = () => this.#awaitEnd();
+    this.#awaitEnd();
+  }
+
+  /** The owner token that is valid now. */
+  get token(): string {
+    return this.#token;
+  }
+
+  /** Takes the token file as it is now; no token that was replaced is taken any longer. */
+  async reload(): Promise<void> {
+    const { path, uid, tokens, endRevoked } = this.#options;
+    this.#token = await loadOrCreateToken(path, uid);
+    tokens.replaceOwner(this.#token);
+    endRevoked();
+  }
+
+  /**
+   * Replaces the owner token; the one before is taken for `tokens.rotation_grace_secs`.
+   *
+   * @throws PosternError `storage_full`, `permission_denied`; then nothing has changed.
+   */
+  rotate(): Rotated {
+    const { path, uid, tokens, clock, log, settings, endRevoked } = this.#options;
+    const graceMs = settings().rotation_grace_secs * 1000;
+    this.#token = replaceToken(path, uid);
+    tokens.replaceOwner(this.#token, graceMs);
+    endRevoked();
+    log.info("rotated the owner token", { grace_ms: graceMs });
+    return { token: this.#token, old_valid_until: clock.now() + graceMs };
+  }
+
+  /** With `tokens.rotation_days`: replaces the owner token once its file is that old. Never throws. */
+  rotateWhenOld(): void {
+    const { path, clock, log, audit, settings } = this.#options;
+    const days = settings().rotation_days;
+    const by = { tokenId: null, originator: null, transport: "in-process", onBehalfOf: null };
+    try {
+      if (days === 0 || tokenAgeMs(path, clock.now()) < days * DAY_MS) return;
+      this.rotate();
+      audit.note({ op: "token.rotate", outcome: "ok", ...by });
+    } catch (error) {
+      // It is tried again with the next look; until then the old one goes on.
+      const reason = error instanceof Error ? error.message : String(error);
+      log.error("cannot rotate the owner token", { reason });
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+  }
+
+  #awaitEnd(): void {
+    clearTimeout(this.#timer);
+    const { tokens, clock, endRevoked } = this.#options;
+    const endMs = tokens.nextEndMs;
+    if (endMs === null || this.#closed) return;
+    const delayMs = Math.min(Math.max(1, endMs - clock.now()), LONGEST_WAIT_MS);
+    this.#timer = setTimeout(() => {
+      endRevoked();
+      this.#awaitEnd();
+    }, delayMs);
+  }
+}
