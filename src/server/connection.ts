@@ -149,8 +149,6 @@ export class Connection implements Caller, Served {
     try {
       await this.#readAll();
       await this.#requests.atMost(0);
-      // Whoever has said all may still wait for what comes when it can.
-      await this.#requests.freeEnded();
       await this.#streams.finish();
       await this.#outbox.flushed();
     } catch (error) {

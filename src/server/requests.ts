@@ -67,7 +67,6 @@ export class Requests {
   #shutDown = false;
   /** Ends of requests that are answered when they can be. */
   readonly #free = new Set<(error: PosternError) => void>();
-  readonly #freeWaiters: (() => void)[] = [];
   #idle: (() => void)[] = [];
 
   constructor(options: RequestsOptions) {
@@ -99,12 +98,6 @@ export class Requests {
     };
     if (!isBatch) return this.#beginOne(codec, requests[0]!, answer);
     return this.#beginBatch(codec, requests, answer);
-  }
-
-  /** Resolves when nothing waits any more for an answer that comes when it can. */
-  freeEnded(): Promise<void> {
-    if (this.#free.size === 0) return Promise.resolve();
-    return new Promise((resolve) => this.#freeWaiters.push(resolve));
   }
 
   /** Answers what answers when it can with an error, because nobody will carry it on. */
@@ -142,7 +135,6 @@ export class Requests {
         if (isOver) return;
         isOver = true;
         this.#free.delete(end);
-        if (this.#free.size === 0) { for (const resolve of this.#freeWaiters.splice(0)) resolve(); }
         if (text !== null) this.#options.send(text);
         this.#options.onAnswered();
       };

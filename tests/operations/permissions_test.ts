@@ -1,5 +1,6 @@
 /** Who asked may answer: permissions as clients meet them, on real sockets; and whom one may ask in the name of. */
 
+import { QUIET_SERVICES } from "../support/quiet_services.ts";
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { join } from "@std/path";
 import { Departure } from "../../src/core/departure.ts";
@@ -384,10 +385,8 @@ function runnerOf(transport: Transport): Context {
     services: {
       permissions,
       clock,
-      clients: { keep: () => true },
-      metrics: { requestCount: 0, answered() {} },
-      audit: { note() {} },
-      rateLimits: { take() {} },
+      ...QUIET_SERVICES,
+      clients: { keep: () => true, used() {} },
       limits: { requireToken: false, permissionTimeoutSecs: { interactive: 9, unattended: 9 } },
       newId: () => "r1",
       mayActFor: (_caller: unknown, name: string) => ["o-runner", "owner"].includes(name),

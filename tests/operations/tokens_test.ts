@@ -29,6 +29,7 @@ function setUp() {
     metrics: new Metrics(),
     rateLimits: new RateLimits(RATES, clock),
     audit: { note: (entry: AuditEntry) => noted.push(entry) },
+    provided: { has: () => false },
     limits: { requireToken: false },
     endRevoked() {},
   };
