@@ -55,6 +55,29 @@ function rightly(token: string): Record<string, Line> {
     "record.subscribe": { name: "a" },
     "record.unsubscribe": { subscription_id: "sub-1" },
     "record.remove": { name: "b" },
+    "permission.request": { tool: "T", input: { text: PAYLOAD }, rationale: PAYLOAD },
+    "permission.demo": { tool: "T", input: { text: PAYLOAD } },
+    "permission.list": {},
+    "permission.answer": { request_id: "r", result: { approve: true, text: PAYLOAD } },
+    "permission.refresh_timeout": { request_id: "r", extend_s: 1 },
+    "permission.delegate": { request_id: "r", to: "o-nobody" },
+    "permission.cancel": { request_id: "r" },
+    "permission.wait": { request_id: "r" },
+    "session.create": { session_id: "s", title: PAYLOAD },
+    "session.list": {},
+    "session.get": { session_id: "s" },
+    "session.send": { session_id: "s", text: PAYLOAD },
+    "session.attach": { session_id: "s" },
+    "session.reply": { session_id: "s", text: PAYLOAD },
+    "session.cancel": { turn_id: "t" },
+    "turn.emit": { turn_id: "t", type: "delta", data: PAYLOAD },
+    "lease.acquire": { name: "l", ttl_secs: 60 },
+    "lease.renew": { lease_id: WRONG_OWNER },
+    "lease.release": { lease_id: WRONG_OWNER },
+    "lease.list": {},
+    "service.register": { name: "svc", methods: [{ name: "run" }] },
+    "service.list": {},
+    "service.call": { service: "none", method: "run", params: { text: PAYLOAD } },
     "token.create": { name: "again", scopes: ["read"] },
     "token.list": {},
     "token.revoke": { id: "again" },
@@ -118,11 +141,13 @@ class Run {
   }
 }
 
+const SECRET_FIELDS: ReadonlySet<string> = new Set(["token", "client_id", "lease_id"]);
+
 /** What an answer tells its own client, and nobody else may learn. */
 function* secretsIn(value: unknown): Generator<string> {
   if (typeof value !== "object" || value === null) return;
   for (const [key, inner] of Object.entries(value)) {
-    const isSecret = (key === "token" || key === "client_id") && typeof inner === "string";
+    const isSecret = SECRET_FIELDS.has(key) && typeof inner === "string";
     if (isSecret) yield inner;
     else yield* secretsIn(inner);
   }

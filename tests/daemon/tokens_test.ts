@@ -44,7 +44,9 @@ for (const [way, open] of Object.entries(TALKERS)) {
       const { token } = await made(daemon, `only-${scope}`, { scopes: [scope] });
       using talker = await open(daemon, token);
       for (const operation of asked) {
-        const { code } = await talker.ask(operation.name);
+        const { code: word, reply } = await talker.ask(operation.name);
+        // Some need a client's identity as well, and say so once the scope allows them.
+        const code = /needs a client's identity/.test(JSON.stringify(reply)) ? "identity" : word;
         // Remote access may control nothing as a whole, whoever asks.
         const isOpen = way !== "AimX" || scope !== "admin" || operation.changesRecord === true;
         const allowed = operation.scope === scope && isOpen;

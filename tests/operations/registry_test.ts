@@ -2,8 +2,6 @@
 
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { z } from "zod";
-import { Metrics } from "../../src/core/metrics.ts";
-import { RateLimits } from "../../src/core/rate_limit.ts";
 import { PosternError } from "../../src/core/errors.ts";
 import { type Principal, type Scope, SCOPES } from "../../src/core/principal.ts";
 import type { Context } from "../../src/operations/operation.ts";
