@@ -2,6 +2,7 @@
 export const QUIET_SERVICES = {
   metrics: { requestCount: 0, rateLimited: 0, answered() {} },
   tokens: { isValid: () => true },
+  clients: { used() {} },
   rateLimits: { take() {} },
   audit: { note() {} },
 };
