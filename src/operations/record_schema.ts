@@ -1,30 +1,20 @@
 /**
  * JSON Schemas of records: read once when a record is defined, asked for every value that is set.
  *
- * A schema that the validator could not follow is refused when it is given, and not when it would first be asked: an
- * unknown type, a pattern that is none, a reference to nothing. Draft 2020-12.
+ * A schema that could not be followed is refused when it is given, and not when it would first be asked. Draft 2020-12.
  */
 
-import { dereference, type Schema, Validator } from "@cfworker/json-schema";
-import { PosternError, shown } from "../core/errors.ts";
+import { PosternError } from "../core/errors.ts";
 import type { LiveRecord, RecordDefinition } from "../core/record.ts";
 import { utf8Length } from "../core/text.ts";
+import { checkValue, type Fault } from "./schema_check.ts";
+import { type ReadSchema, readSchema } from "./schema_shape.ts";
 
 /** Bytes of a schema as text. */
 const MAX_SCHEMA_BYTES = 32 * 1024;
 
-const TYPES: ReadonlySet<unknown> = new Set([
-  "null",
-  "boolean",
-  "object",
-  "array",
-  "number",
-  "string",
-  "integer",
-]);
-
 /** By definition: whoever defines a record anew has a new one. */
-const validators = new WeakMap<RecordDefinition, Validator | null>();
+const schemas = new WeakMap<RecordDefinition, ReadSchema | null>();
 
 /**
  * The text of a schema, once it is known to be one.
@@ -42,12 +32,7 @@ export function schemaText(schema: unknown): string {
       { limit: MAX_SCHEMA_BYTES },
     );
   }
-  try {
-    requireFollowable(JSON.parse(text));
-  } catch (error) {
-    if (error instanceof PosternError) throw error;
-    throw refused(error instanceof Error ? error.message : String(error));
-  }
+  readText(text);
   return text;
 }
 
@@ -69,52 +54,27 @@ export function requireValid(operation: string, { definition }: LiveRecord, valu
 }
 
 /** Whether the value matches the definition's schema, or where and why not. */
-export function faultOf(
-  definition: RecordDefinition,
-  value: unknown,
-): { readonly path: string; readonly reason: string } | null {
-  const validator = validatorOf(definition);
-  if (validator === null) return null;
-  const { valid, errors } = validator.validate(value);
-  if (valid) return null;
-  // The last one is the innermost: the others say that something in them is wrong.
-  const { instanceLocation, error } = errors.at(-1)!;
-  return { path: instanceLocation.slice(1).slice(0, 256), reason: error.slice(0, 256) };
+export function faultOf(definition: RecordDefinition, value: unknown): Fault | null {
+  const schema = schemaOf(definition);
+  return schema === null ? null : checkValue(schema, value);
 }
 
-function validatorOf(definition: RecordDefinition): Validator | null {
-  let validator = validators.get(definition);
-  if (validator === undefined) {
-    validator = definition.schema === null
-      ? null
-      : new Validator(JSON.parse(definition.schema), "2020-12", true);
-    validators.set(definition, validator);
+function schemaOf(definition: RecordDefinition): ReadSchema | null {
+  let schema = schemas.get(definition);
+  if (schema === undefined) {
+    schema = definition.schema === null ? null : readText(definition.schema);
+    schemas.set(definition, schema);
   }
-  return validator;
+  return schema;
 }
 
-/** Looks into every schema within the schema. */
-function requireFollowable(schema: Schema | boolean): void {
-  if (typeof schema === "boolean") return;
-  const lookup = dereference(schema);
-  for (const part of Object.values(lookup)) {
-    if (typeof part !== "object") continue;
-    const { type, pattern, patternProperties, $ref, __absolute_ref__ } = part as Schema;
-    for (const one of type === undefined ? [] : [type].flat()) {
-      if (!TYPES.has(one)) throw refused(`there is no type ${shown(one)}`);
-    }
-    for (const one of [pattern, ...Object.keys(patternProperties ?? {})]) {
-      if (one !== undefined) new RegExp(one, "u");
-    }
-    const target = __absolute_ref__ ?? $ref;
-    if (target !== undefined && !Object.hasOwn(lookup, target)) {
-      throw refused(`the reference ${shown($ref)} leads nowhere`);
-    }
+function readText(text: string): ReadSchema {
+  try {
+    return readSchema(JSON.parse(text));
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new PosternError("invalid_params", `record.define: schema: ${reason.slice(0, 512)}`, {
+      field: "schema",
+    });
   }
-}
-
-function refused(reason: string): PosternError {
-  return new PosternError("invalid_params", `record.define: schema: ${reason.slice(0, 256)}`, {
-    field: "schema",
-  });
 }

@@ -21,11 +21,11 @@ import { observe } from "./observe.ts";
 import type { Context, Handled, Operation } from "./operation.ts";
 import { PEER_LIST } from "./peers.ts";
 import { invalidParams } from "./params.ts";
+import { RECORD_LIST } from "./record_metadata.ts";
 import {
   RECORD_DEFINE,
   RECORD_GET,
   RECORD_HISTORY,
-  RECORD_LIST,
   RECORD_REMOVE,
   RECORD_SET,
   RECORD_SUBSCRIBE,

@@ -17,7 +17,7 @@ import { LineSplitter } from "../codecs/ndjson.ts";
 import { PosternError } from "../core/errors.ts";
 import type { ClientIdentity } from "../core/clients.ts";
 import type { Principal } from "../core/principal.ts";
-import { Producer } from "../core/record.ts";
+import { Producer } from "../core/producer.ts";
 import type {
   Caller,
   LogSubscriptionRequest,
@@ -86,6 +86,7 @@ export class Connection implements Caller, Served {
     this.#lines = new LineSplitter(limits.maxLineBytes);
     this.#outbox = new Outbox(conn, {
       limitBytes: () => context.outboxShare(),
+      mayHold: (bytes) => context.mayHoldOutput(bytes),
       hold: (bytes) => context.holdOutput(bytes),
       onWritten: (bytes) => context.services.metrics.bytesSent += bytes,
       onRoom: () => this.#onRoom(),
