@@ -138,7 +138,7 @@ export const LAYERS: readonly Layer[] = [
     path: "src/operations/",
     about: "the registry: name, schemas, scope, handler",
     uses: [{ layer: "core" }],
-    packages: ["zod", "@cfworker/json-schema"],
+    packages: ["zod"],
     forbidden: [DENO],
   },
   {
@@ -164,6 +164,7 @@ export const SHARED_FILES: readonly string[] = [
   "src/core/errors.ts",
   "src/core/kinds.ts",
   "src/core/text.ts",
+  "src/core/topics.ts",
   "src/core/version.ts",
 ];
 

@@ -38,6 +38,8 @@ export interface Command {
   readonly examples: readonly string[];
   /** How many arguments it takes, at least and at most. */
   readonly arguments: readonly [number, number];
+  /** Whether an argument may be JSON, and so a negative number. */
+  readonly takesJson?: boolean;
   /** What the first argument may be, where that is a closed list; for completion, not a rule. */
   readonly choices?: readonly string[];
   /** @returns the exit code */

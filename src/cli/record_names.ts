@@ -1,6 +1,7 @@
 /** Which record was probably meant by a name that none has. */
 
 import { type Client, PosternError, shown } from "../client/mod.ts";
+import { listRecords } from "./record_list.ts";
 import { suggestion } from "./suggestion.ts";
 
 /**
@@ -29,7 +30,7 @@ async function suggestingName(
   if (!(error instanceof PosternError) || error.code !== "not_found") return error;
   const wrong = names.find((name) => error.message.includes(shown(name)));
   if (wrong === undefined) return error;
-  const known = await client.call("record.list").catch(() => []);
+  const known = await listRecords(client).catch(() => []);
   const meant = suggestion(wrong, known.map(({ name }) => name));
   return new PosternError(error.code, `${error.message}${meant}`, error.details);
 }

@@ -5,13 +5,12 @@
  */
 
 import { shown } from "../client/mod.ts";
+import { isTopicPattern } from "../core/topics.ts";
 import { UsageError } from "./exit_codes.ts";
-
-const PATTERN = /^(?:[\w-]+|\*)(?:\.(?:[\w-]+|\*))*(?:\.>)?$|^>$/;
 
 /** @throws {UsageError} when it is no pattern. */
 export function requirePattern(text: string): string {
-  if (PATTERN.test(text)) return text;
+  if (isTopicPattern(text)) return text;
   throw new UsageError(
     `a pattern is a name such as sensor.temp, sensor.* or sensor.>, not ${shown(text)}`,
   );

@@ -2,7 +2,7 @@
  * From the command line to an exit code. Nothing that goes wrong leaves here as an exception.
  */
 
-import { ConnectionError, PosternError } from "../client/mod.ts";
+import { ConnectionError, findTarget, PosternError } from "../client/mod.ts";
 import { programCall } from "../client/spawn.ts";
 import type { Command } from "./command.ts";
 import { COMMAND_NAMES, loadCommand, splitCommandLine } from "./commands.ts";
@@ -53,7 +53,7 @@ async function runOne(
     return await command.run(context);
   } catch (error) {
     if (error instanceof UsageError) throw withHint(error, command, context.args);
-    throw advised(error, context.values);
+    throw await advised(error, context.values);
   }
 }
 
@@ -90,12 +90,30 @@ function withHint(error: UsageError, { name, usage }: Command, given: string[]):
 }
 
 /** A missing daemon is told in one line, with the way to start it. */
-function advised(error: unknown, values: Values): unknown {
+async function advised(error: unknown, values: Values): Promise<unknown> {
   if (!(error instanceof ConnectionError) || !error.noDaemon) return error;
   const dir = values.text("dir");
   const program = programCall();
   const start = dir === undefined ? `${program} start` : `${program} start --dir ${quoted(dir)}`;
-  return new ConnectionError(error.code, `no daemon: ${error.message}; start it with: ${start}`);
+  const left = await leftBehind(dir);
+  const message = `no daemon: ${error.message}${left}; start it with: ${start}`;
+  return new ConnectionError(error.code, message);
+}
+
+/** An orderly stop takes the discovery file away: whoever left it did not say farewell. */
+async function leftBehind(dir: string | undefined): Promise<string> {
+  try {
+    const { directory, discovery: left } = findTarget(dir === undefined ? {} : { dir });
+    const { isUnlocked } = await import("../client/autostart.ts");
+    // Who holds the lock is starting or stopping.
+    if (left === null || !isUnlocked(directory)) return "";
+    const since = left.startedAt === null ? "" : `, started ${left.startedAt}`;
+    return `; the last one (pid ${left.pid ?? "unknown"}${since}) did not stop in order, see: ` +
+      `${programCall()} logs${dir === undefined ? "" : ` --dir ${quoted(dir)}`}`;
+  } catch {
+    // What cannot be read is no reason to hide that there is no daemon.
+    return "";
+  }
 }
 
 function quoted(path: string): string {

@@ -66,7 +66,8 @@ export function parseCommandLine(
   const options = [...COMMON_OPTIONS, ...command.options];
   const names = (wanted: (option: Option) => boolean) =>
     options.filter(wanted).map((option) => option.name);
-  const parsed = parseArgs(withDashValues(argv, options), {
+  const given = withDashValues(argv, options);
+  const parsed = parseArgs(command.takesJson ? given.map(marked) : given, {
     string: ["_", ...names((option) => option.value !== undefined)],
     boolean: names((option) => option.value === undefined),
     collect: names((option) => option.many === true),
@@ -78,7 +79,7 @@ export function parseCommandLine(
       throw new UsageError(`unknown option ${shown(arg)}${meant}${negative}`);
     },
   });
-  const args = parsed._.map(String);
+  const args = parsed._.map((arg) => unmarked(String(arg)));
   const values = checked(options, parsed);
   if (!values.flag("help")) requireCount(command, args);
   return { args, values };
@@ -98,10 +99,23 @@ function withDashValues(argv: readonly string[], options: readonly Option[]): st
   return joined;
 }
 
+/** No argument of a process has this in it. */
+const MARK = "\0";
+
+/** A negative number is no option; marked, it does not look like one. */
+function marked(arg: string): string {
+  return /^-\d/.test(arg) ? MARK + arg : arg;
+}
+
+function unmarked<T>(arg: T): T | string {
+  return typeof arg === "string" && arg.startsWith(MARK) ? arg.slice(MARK.length) : arg;
+}
+
 function checked(options: readonly Option[], parsed: Record<string, unknown>): Values {
   const given: Record<string, unknown> = {};
   for (const { name, value, many } of options) {
-    const seen = parsed[name];
+    const found = parsed[name];
+    const seen = many ? (found as string[] | undefined)?.map(unmarked) : unmarked(found);
     const empty = seen === undefined || (many && (seen as unknown[]).length === 0);
     if (value !== undefined && !empty) {
       const values = many ? seen as string[] : [seen];

@@ -159,7 +159,8 @@ async function isGone(target: Target): Promise<boolean> {
   }
 }
 
-function isUnlocked(directory: string): boolean {
+/** Whether no daemon is there, not even one that is starting or stopping. */
+export function isUnlocked(directory: string): boolean {
   try {
     using file = Deno.openSync(join(directory, "daemon.lock"), { read: true, write: true });
     // Shared, so that two who look do not see each other.

@@ -9,9 +9,7 @@
 import type { Kind } from "./kinds.ts";
 
 export { type Kind, KINDS } from "./kinds.ts";
-
-/** The longest topic or topic pattern, in bytes (which are all ASCII). */
-export const MAX_TOPIC_BYTES = 256;
+export { isTopic, isTopicPattern } from "./topics.ts";
 
 /** First segments of topics on which only the daemon itself speaks. */
 export const RESERVED_TOPICS: ReadonlySet<string> = new Set([
@@ -71,19 +69,6 @@ export interface BlockInfo {
 export interface Block extends BlockInfo {
   readonly events: readonly LogEvent[];
   readonly dedup: readonly DedupEntry[];
-}
-
-const TOPIC = /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/;
-const PATTERN = /^(([A-Za-z0-9_-]+|\*)(\.([A-Za-z0-9_-]+|\*))*(\.>)?|>)$/;
-
-/** Whether `text` is a topic: dot-separated segments of `[A-Za-z0-9_-]`, at most 256 bytes. */
-export function isTopic(text: string): boolean {
-  return text.length <= MAX_TOPIC_BYTES && TOPIC.test(text);
-}
-
-/** Whether `text` is a topic pattern: a topic in which `*` is any one segment and a last `>` the rest. */
-export function isTopicPattern(text: string): boolean {
-  return text.length <= MAX_TOPIC_BYTES && PATTERN.test(text);
 }
 
 /** Whether only the daemon may send on this topic. */

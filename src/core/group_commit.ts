@@ -3,7 +3,8 @@
  *
  * Every commit is an fsync, so the cost of durability is shared by all who wait for it. Invariants: one
  * commit at a time; seqs are given in the order of the appends, at the moment a commit is put together,
- * and only a stored event keeps its seq; a ticket is settled after its commit and never before.
+ * and only a stored event keeps its seq; a ticket is settled after its commit and never before; documents that are
+ * put in order are on disk up to one of them and none of those after it.
  *
  * Bounds: a commit takes at most `COMMIT_CHARS` of envelopes, `COMMIT_DOCUMENTS` documents and
  * `COMMIT_TEXT_BYTES` of their text, one always; the backlog is the callers' to bound, by `backlogChars`.
@@ -82,6 +83,8 @@ export class GroupCommit {
   #lastMs: number;
   #units: PendingUnit[] = [];
   readonly #documents = new Map<string, PendingDocument>();
+  /** Makes the names of those differ that are put in order. */
+  #ordered = 0;
   #backlogChars = 0;
   #backlogWaiters: { chars: number; resolve: () => void }[] = [];
   #active = false;
@@ -132,21 +135,18 @@ export class GroupCommit {
     return ticket;
   }
 
-  /** Stores or removes a document; several changes of one become one write. */
-  put({ key, content }: DocumentWrite): Ticket<void> {
+  /**
+   * Stores or removes a document. Several changes of one become one write, in the place of the first; of one that is
+   * put in order only those that the same commit takes.
+   */
+  put({ key, content, inOrder }: DocumentWrite): Ticket<void> {
     const ticket = new Ticket<void>();
     const bytes = content?.text === undefined ? 0 : utf8Length(content.text);
-    const name = key.join("\0");
+    const name = inOrder ? `${++this.#ordered}` : nameOf(key);
     const pending = this.#documents.get(name);
-    if (pending === undefined) {
-      const tickets = [ticket];
-      this.#documents.set(name, { key, content, bytes, heldBytes: bytes, tickets });
-    } else {
-      pending.content = content;
-      pending.bytes = bytes;
-      pending.heldBytes += bytes;
-      pending.tickets.push(ticket);
-    }
+    const change = { key, content, bytes, heldBytes: bytes, tickets: [ticket] };
+    if (pending === undefined) this.#documents.set(name, change);
+    else replace(pending, change);
     this.#backlogChars += bytes;
     this.start();
     return ticket;
@@ -223,16 +223,19 @@ export class GroupCommit {
   }
 
   #takeDocuments(): PendingDocument[] {
-    const taken: PendingDocument[] = [];
+    const taken = new Map<string, PendingDocument>();
     let bytes = 0;
     for (const [name, pending] of this.#documents) {
-      bytes += pending.bytes;
-      if (taken.length > 0 && bytes > COMMIT_TEXT_BYTES) break;
-      taken.push(pending);
+      const document = nameOf(pending.key);
+      const before = taken.get(document);
+      bytes += pending.bytes - (before?.bytes ?? 0);
+      if (taken.size > 0 && bytes > COMMIT_TEXT_BYTES) break;
+      if (before === undefined && taken.size === COMMIT_DOCUMENTS) break;
       this.#documents.delete(name);
-      if (taken.length === COMMIT_DOCUMENTS) break;
+      if (before === undefined) taken.set(document, pending);
+      else replace(before, pending);
     }
-    return taken;
+    return [...taken.values()];
   }
 
   #sequence(pending: readonly PendingUnit[]): Unit[] {
@@ -261,4 +264,17 @@ export class GroupCommit {
       ticket.succeed(stored.map(({ seq }, j) => ({ seq, msgId: events[j]!.msgId })));
     });
   }
+}
+
+/** No number is one: those are of documents that are put in order. */
+function nameOf(key: DocumentKey): string {
+  return key.join("\0");
+}
+
+/** Makes two changes of one document one. */
+function replace(pending: PendingDocument, later: PendingDocument): void {
+  pending.content = later.content;
+  pending.bytes = later.bytes;
+  pending.heldBytes += later.heldBytes;
+  pending.tickets.push(...later.tickets);
 }

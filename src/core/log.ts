@@ -129,13 +129,7 @@ export class EventLog implements Documents {
   }
 
   /** Retained bytes, blocks and dedup keys, for `system.status`. */
-  get counters(): {
-    head: number;
-    front: number;
-    bytes: number;
-    blocks: number;
-    dedup_keys: number;
-  } {
+  get counters(): Record<"head" | "front" | "bytes" | "blocks" | "dedup_keys", number> {
     this.#refreshFront();
     return {
       head: this.#head,

@@ -96,6 +96,8 @@ export interface Document extends DocumentContent {
 export interface DocumentWrite {
   readonly key: DocumentKey;
   readonly content: DocumentContent | null;
+  /** On disk no later than any such change that comes after it, of whichever document. */
+  readonly inOrder?: boolean;
 }
 
 /** Takes changes of documents, to be stored with the next commit. */

@@ -3,16 +3,20 @@
  *
  * Invariants: sequences rise by set and are never given twice to values that anyone saw; a value is visible once it is
  * on disk (a volatile one at once) and not before; watchers are told in the order of the sequences, each by its own
- * `tell`, which keeps what it cannot pass on. Sets take effect in their order; one with a condition waits for those
- * before it, so that it never builds on a value that was not stored.
+ * `tell`, which keeps what it cannot pass on. Sets take effect in their order, each checked by the definition that is in
+ * force when it begins; one with a condition waits for those before it, so that it never builds on a value that was
+ * not stored, and so does a new definition, for which those behind it wait until it is on disk.
  *
- * Bounds: `capacity` values; who sets is bounded by the connections' requests in flight.
+ * Bounds: `capacity` values, and what is on its way: who sets is bounded by the connections' requests in flight.
  */
 
+import { ChangeOrder } from "./change_order.ts";
 import { PosternError } from "./errors.ts";
-import { InOrder } from "./in_order.ts";
 import type { Clock, Document, Documents, DocumentWrite } from "./ports.ts";
-import { Ticket } from "./ticket.ts";
+import type { Producer } from "./producer.ts";
+import { RecordValues } from "./record_values.ts";
+import { SequenceBound } from "./sequence_bound.ts";
+import type { Ticket } from "./ticket.ts";
 
 /**
  * How a record keeps its values: the latest one; the last `capacity` ones; or one slot, overwritten until a
@@ -55,19 +59,19 @@ export interface RecordWatcher {
   tell(update: RecordUpdate): void;
 }
 
-/** How far ahead of a volatile record's sequence the bound on disk is set. */
-const BOUND_STRIDE = 65_536;
-
 interface PendingSet {
-  readonly isConditional: boolean;
-  readonly begin: () => void;
+  readonly ifSequence: number | undefined;
+  readonly requireValid: () => void;
+  readonly ticket: Ticket<RecordUpdate>;
 }
 
 interface RecordOptions {
   readonly documents: Documents;
   readonly clock: Clock;
-  /** Accounts for characters of values that are kept or no longer. */
+  /** Accounts for characters of values and schemas, on their way or kept, or no longer. */
   readonly hold: (chars: number) => void;
+  /** @throws PosternError `storage_full` when there is no room for so many more characters. */
+  readonly requireRoom: (operation: string, chars: number) => void;
 }
 
 /** One record that is defined. */
@@ -79,23 +83,24 @@ export class LiveRecord {
   readonly producers: Set<Producer> = new Set();
   readonly #watchers = new Set<RecordWatcher>();
   readonly #options: RecordOptions;
-  readonly #slots = new Map<number, RecordUpdate>();
+  readonly #values: RecordValues;
   #definition: RecordDefinition;
   #latest: RecordUpdate | null = null;
   #sequence = 0;
   #assigned = 0;
   #updatedMs: number | null = null;
-  /** Sets on their way to the disk, in the order of their sequences. */
-  readonly #inFlight = new InOrder();
-  #waiting: PendingSet[] = [];
-  /** Of a volatile record: no sequence beyond it is told before a further one is on disk. */
-  #bound = BOUND_STRIDE;
-  #storedBound = 0;
+  readonly #changes = new ChangeOrder();
+  /** On its way to the disk. */
+  #redefinition: RecordDefinition | null = null;
+  /** Of a volatile record. */
+  readonly #bound: SequenceBound;
 
   constructor(definition: RecordDefinition, createdAtMs: number, options: RecordOptions) {
     this.#definition = definition;
     this.createdAtMs = createdAtMs;
     this.#options = options;
+    this.#values = new RecordValues(definition.capacity, options.hold);
+    this.#bound = new SequenceBound(() => options.documents.put(this.definitionWrite()));
   }
 
   get definition(): RecordDefinition {
@@ -122,8 +127,7 @@ export class LiveRecord {
 
   /** The last values, oldest first. */
   history(limit: number): RecordUpdate[] {
-    const values = [...this.#slots.values()].sort((a, b) => a.sequence - b.sequence);
-    return values.slice(Math.max(0, values.length - limit));
+    return this.#values.history(limit);
   }
 
   /**
@@ -131,16 +135,19 @@ export class LiveRecord {
    *
    * @param value JSON text.
    * @param ifSequence Sets only when the value before has this sequence; 0 for none.
-   * @throws PosternError through the ticket: `conflict`, and what the store refuses with.
+   * @param requireValid Called when the set begins; throws what the definition of then refuses the value with.
+   * @throws PosternError through the ticket: `conflict`, `not_found`, `storage_full`, what `requireValid` throws, and
+   * what the store refuses with.
    */
-  set(value: string, ifSequence?: number): Ticket<RecordUpdate> {
-    const ticket = new Ticket<RecordUpdate>();
-    const isConditional = ifSequence !== undefined;
-    const begin = () => this.#begin(value, { ifSequence, ticket });
-    if (this.#waiting.length > 0 || (isConditional && this.#inFlight.size > 0)) {
-      this.#waiting.push({ isConditional, begin });
-    } else begin();
-    return ticket;
+  set(
+    value: string,
+    ifSequence?: number,
+    requireValid: () => void = () => {},
+  ): Ticket<RecordUpdate> {
+    return this.#changes.add(
+      ifSequence !== undefined,
+      (ticket: Ticket<RecordUpdate>) => this.#begin(value, { ifSequence, requireValid, ticket }),
+    );
   }
 
   /** Adds a watcher; with `initial` it is told what the record holds. */
@@ -169,20 +176,25 @@ export class LiveRecord {
     }
   }
 
-  /** Changes what may change: schema, type id, opt-in. */
-  redefine(definition: RecordDefinition): Ticket<void> {
-    const before = this.#definition;
-    this.#definition = definition;
-    const stored = this.#options.documents.put(this.definitionWrite());
-    stored.whenSettled((outcome) => {
-      if (!outcome.ok && this.#definition === definition) this.#definition = before;
-    });
-    return stored;
+  /**
+   * Changes what may change, schema, type id and opt-in, behind all sets before; those behind it wait. It is in force
+   * once it is on disk.
+   *
+   * @param requireFits Called when no set is on its way; throws what the present value forbids.
+   * @throws PosternError through the ticket: `not_found`, `storage_full`, what `requireFits` throws, and what the store
+   * refuses with.
+   */
+  redefine(definition: RecordDefinition, requireFits: () => void): Ticket<void> {
+    return this.#changes.add(
+      true,
+      (ticket: Ticket<void>) => this.#redefine(definition, { requireFits, ticket }),
+    );
   }
 
   /** How its definition is stored. Persisted: a new field needs a default for the documents that lack it. */
   definitionWrite(): DocumentWrite {
-    const { name, typeId, bufferType, capacity, schema, writable, volatile } = this.#definition;
+    const definition = this.#redefinition ?? this.#definition;
+    const { name, typeId, bufferType, capacity, schema, writable, volatile } = definition;
     const fields = {
       type_id: typeId,
       buffer_type: bufferType,
@@ -190,7 +202,7 @@ export class LiveRecord {
       writable,
       volatile,
       created_ms: this.createdAtMs,
-      bound: this.#bound,
+      bound: this.#bound.bound,
     };
     return {
       key: ["record", name],
@@ -207,15 +219,16 @@ export class LiveRecord {
     const { name, capacity, volatile } = this.#definition;
     const count = volatile ? 0 : Math.min(capacity, this.#assigned);
     return Array.from({ length: count }, (_, i) => (
-      { key: ["value", name, (i + 1) % capacity], content: null }
+      { key: ["value", name, (i + 1) % capacity], content: null, inOrder: true }
     ));
   }
 
   /** Takes the state that a definition's document has. */
   restoreDefinition({ fields }: Document): void {
-    this.#bound = this.#storedBound = fields.bound as number;
+    const bound = fields.bound as number;
+    this.#bound.restore(bound);
     // What was told before a crash is known only by its bound.
-    if (this.#definition.volatile) this.#sequence = this.#assigned = this.#storedBound;
+    if (this.#definition.volatile) this.#sequence = this.#assigned = bound;
   }
 
   /** Takes a value as it was stored. */
@@ -232,113 +245,115 @@ export class LiveRecord {
       this.#updatedMs = update.atMs;
     }
     if (fields.taken === true) return;
-    this.#keep(update);
+    this.#options.hold(update.value.length);
+    this.#values.keep(update);
     if (isNewest) this.#latest = update;
   }
 
   /** Notes the definition as stored. */
   definitionStored(): void {
-    this.#storedBound = Math.max(this.#storedBound, BOUND_STRIDE);
+    this.#bound.firstStored();
   }
 
   /** Sets the bound on disk to what was really told, before a stop in order. */
   settle(): Ticket<void> | null {
-    if (!this.#definition.volatile || this.#storedBound === this.#sequence) return null;
-    this.#bound = this.#storedBound = this.#sequence;
-    return this.#options.documents.put(this.definitionWrite());
+    return this.#definition.volatile ? this.#bound.settle(this.#sequence) : null;
   }
 
   /** It is not there any more: nobody watches it, and it takes no room. */
   forget(): void {
-    for (const { value } of this.#slots.values()) this.#options.hold(-value.length);
-    this.#slots.clear();
+    this.#values.clear();
+    this.#options.hold(-charsOf(this.#definition));
     this.#watchers.clear();
   }
 
-  #begin(
-    value: string,
-    { ifSequence, ticket }: { ifSequence: number | undefined; ticket: Ticket<RecordUpdate> },
-  ): void {
-    const { name } = this.#definition;
-    if (this.isRemoved) {
-      return ticket.fail(new PosternError("not_found", `record.set: "${name}" was removed`));
-    }
+  #begin(value: string, { ifSequence, requireValid, ticket }: PendingSet): void {
+    this.#requireThere("record.set");
+    requireValid();
     if (ifSequence !== undefined && ifSequence !== this.#sequence) {
-      return ticket.fail(this.#conflict(ifSequence));
+      throw this.#conflict(ifSequence);
     }
-    const sequence = ++this.#assigned;
-    const update = updateOf({ name, sequence, atMs: this.#options.clock.now(), value });
-    const stored = this.#definition.volatile ? this.#reserve(sequence) : this.#store(update);
+    const { name, volatile } = this.#definition;
+    const { hold, requireRoom, clock } = this.#options;
+    const sequence = this.#assigned + 1;
+    requireRoom("record.set", value.length - this.#values.charsReplacedBy(sequence));
+    this.#assigned = sequence;
+    const update = updateOf({ name, sequence, atMs: clock.now(), value });
+    hold(value.length);
+    const stored = volatile
+      ? this.#bound.reserve(sequence, this.#changes.isBusy)
+      : this.#store(update);
     if (stored === null) {
       this.#accept(update);
       return ticket.succeed(update);
     }
-    // A slot that is written again while it waits goes to the disk before its neighbours.
-    const finish = this.#inFlight.begin();
+    // Changes of one document that become one write are answered together, before their neighbours.
+    const end = this.#changes.onItsWay();
     stored.whenSettled((outcome) =>
-      finish(() => {
+      end(() => {
         if (outcome.ok) this.#accept(update);
+        else hold(-value.length);
         // What was refused was never seen.
-        if (this.#inFlight.size === 0) this.#assigned = this.#sequence;
+        if (!this.#changes.isBusy) this.#assigned = this.#sequence;
         if (outcome.ok) ticket.succeed(update);
         else ticket.fail(outcome.error);
-        this.#runWaiting();
       })
     );
   }
 
-  #runWaiting(): void {
-    for (let next = this.#waiting[0]; next !== undefined; next = this.#waiting[0]) {
-      if (next.isConditional && this.#inFlight.size > 0) return;
-      this.#waiting.shift();
-      next.begin();
-    }
+  #redefine(
+    definition: RecordDefinition,
+    { requireFits, ticket }: { requireFits: () => void; ticket: Ticket<void> },
+  ): void {
+    this.#requireThere("record.define");
+    requireFits();
+    const { hold, requireRoom, documents } = this.#options;
+    const [before, after] = [charsOf(this.#definition), charsOf(definition)];
+    requireRoom("record.define", after - before);
+    hold(after);
+    this.#redefinition = definition;
+    const end = this.#changes.holdOthers();
+    documents.put(this.definitionWrite()).whenSettled((outcome) =>
+      end(() => {
+        this.#redefinition = null;
+        if (outcome.ok) this.#definition = definition;
+        hold(outcome.ok ? -before : -after);
+        if (outcome.ok) ticket.succeed();
+        else ticket.fail(outcome.error);
+      })
+    );
   }
 
+  #requireThere(operation: string): void {
+    if (!this.isRemoved) return;
+    throw new PosternError("not_found", `${operation}: "${this.#definition.name}" was removed`);
+  }
+
+  /** A ring's values go to the disk in their order, so that a crash leaves the last ones without a hole. */
   #store({ name, sequence, atMs, value }: RecordUpdate): Ticket<void> {
+    const { capacity } = this.#definition;
     return this.#options.documents.put({
-      key: ["value", name, sequence % this.#definition.capacity],
+      key: ["value", name, sequence % capacity],
       content: { fields: { sequence, at_ms: atMs }, text: value },
+      ...(capacity > 1 ? { inOrder: true } : {}),
     });
-  }
-
-  /** @returns `null` when the sequence may be told at once. */
-  #reserve(sequence: number): Ticket<void> | null {
-    if (sequence > this.#bound - BOUND_STRIDE / 2 || sequence > this.#storedBound) {
-      const bound = this.#bound = Math.max(this.#bound, sequence + BOUND_STRIDE);
-      const stored = this.#options.documents.put(this.definitionWrite());
-      stored.whenSettled((outcome) => {
-        if (outcome.ok) this.#storedBound = Math.max(this.#storedBound, bound);
-        else if (this.#bound === bound) this.#bound = this.#storedBound;
-      });
-      if (sequence > this.#storedBound) return stored;
-    }
-    return this.#inFlight.size > 0 ? this.#options.documents.put(this.definitionWrite()) : null;
   }
 
   #accept(update: RecordUpdate): void {
     this.#sequence = update.sequence;
     this.#updatedMs = update.atMs;
     this.#latest = update;
-    this.#keep(update);
+    this.#values.keep(update);
     if (this.#definition.bufferType === "mailbox") return this.offer();
     for (const watcher of this.#watchers) watcher.tell(update);
   }
 
-  #keep(update: RecordUpdate): void {
-    const slot = update.sequence % this.#definition.capacity;
-    const before = this.#slots.get(slot);
-    this.#options.hold(update.value.length - (before?.value.length ?? 0));
-    this.#slots.set(slot, update);
-  }
-
   /** Empties a mailbox. A crash before that is on disk gives the value to a watcher once more. */
-  #take({ name, sequence, atMs, value }: RecordUpdate): void {
+  #take({ name, sequence, atMs }: RecordUpdate): void {
     this.#latest = null;
-    this.#slots.clear();
-    this.#options.hold(-value.length);
+    this.#values.clear();
     // What is on its way to the disk takes the place of it anyway, and must not be overwritten by it.
-    if (this.#definition.volatile || this.isRemoved || this.#inFlight.size > 0) return;
+    if (this.#definition.volatile || this.isRemoved || this.#changes.isBusy) return;
     this.#options.documents.put({
       key: ["value", name, 0],
       content: { fields: { sequence, at_ms: atMs, taken: true } },
@@ -354,34 +369,13 @@ export class LiveRecord {
   }
 }
 
-function updateOf(set: Omit<RecordUpdate, "timestamp">): RecordUpdate {
-  return { ...set, timestamp: timestampOf(set.atMs) };
+/** Characters that a definition takes in the account. */
+export function charsOf({ schema }: RecordDefinition): number {
+  return schema?.length ?? 0;
 }
 
-/** Records that one who sets them counts as producer of; with more, the first is forgotten. */
-const MAX_PRODUCED = 1000;
-
-/** One who sets records: a connection, or a program that runs the daemon inside itself. */
-export class Producer {
-  readonly #records = new Set<LiveRecord>();
-
-  /** Counts as a producer of the record from now on. */
-  uses(record: LiveRecord): void {
-    if (this.#records.has(record)) return;
-    if (this.#records.size >= MAX_PRODUCED) this.#leave(this.#records.values().next().value!);
-    this.#records.add(record);
-    record.producers.add(this);
-  }
-
-  /** Counts no longer. */
-  end(): void {
-    for (const record of [...this.#records]) this.#leave(record);
-  }
-
-  #leave(record: LiveRecord): void {
-    this.#records.delete(record);
-    record.producers.delete(this);
-  }
+function updateOf(set: Omit<RecordUpdate, "timestamp">): RecordUpdate {
+  return { ...set, timestamp: timestampOf(set.atMs) };
 }
 
 /** A time as AimX writes it: seconds and nanoseconds, `"secs.nanosecs"`. */

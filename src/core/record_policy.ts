@@ -6,6 +6,7 @@
 
 import { NamePatterns } from "./filter.ts";
 import type { LiveRecord } from "./record.ts";
+import { isOwnRecord } from "./records.ts";
 
 export interface RecordPolicySettings {
   readonly policy: "read_only" | "read_write";
@@ -33,8 +34,9 @@ export class RecordPolicy {
     return this.#policy === "read_write";
   }
 
-  /** Whether a name, or the record of that name, has been opted in to being set remotely. */
+  /** Whether a name, or the record of that name, has been opted in to being set remotely; the daemon's own never. */
   isOptedIn(name: string, record: LiveRecord | undefined): boolean {
+    if (isOwnRecord(name)) return false;
     return record?.definition.writable === true || this.#optedIn.matches(name);
   }
 }

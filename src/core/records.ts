@@ -5,45 +5,31 @@
  * record is; definitions and removals of one name follow each other; a watch by name or pattern goes on over
  * removals and sees records that are defined later.
  *
- * Bounds: `MAX_RECORDS` records; all their values together `MAX_VALUE_CHARS`.
+ * Bounds: `MAX_RECORDS` records; all their values and schemas together `MAX_VALUE_CHARS`.
  */
 
 import { PosternError, shown } from "./errors.ts";
-import { NamePatterns } from "./filter.ts";
 import type { Clock, Document, Documents } from "./ports.ts";
 import {
   type BufferType,
+  charsOf,
   LiveRecord,
   type RecordDefinition,
   type RecordUpdate,
   type RecordWatcher,
 } from "./record.ts";
+import { type MayTake, type RecordWatch, RecordWatches } from "./record_watches.ts";
 import { allSettled, Ticket } from "./ticket.ts";
 
 /** How many records one daemon keeps. One more is refused with `too_many`. */
 export const MAX_RECORDS = 10_000;
 /** Values of an `spmc_ring`. */
 export const MAX_CAPACITY = 10_000;
-/** Characters of all values together. What does not fit is refused with `storage_full`. */
+/** Characters of all values and schemas together, those on their way to the disk too. What does not fit is refused with `storage_full`. */
 export const MAX_VALUE_CHARS = 64 * 1024 * 1024;
 
 /** First segments of names that are the daemon's own. */
 const OWN_NAMES: ReadonlySet<string> = new Set(["aimx", "postern"]);
-
-/** A watch by name or pattern. */
-export interface RecordWatch {
-  /** Nothing is told after this. */
-  end(): void;
-  /** Asks the mailboxes it watches for what they hold: the watcher is ready again. */
-  ready(): void;
-  /** Those that it watches now, by name. */
-  records(): LiveRecord[];
-}
-
-interface Watching {
-  readonly patterns: NamePatterns;
-  readonly watcher: RecordWatcher;
-}
 
 /** The records of one daemon. */
 export class Records {
@@ -51,11 +37,13 @@ export class Records {
   readonly #clock: Clock;
   readonly #byName = new Map<string, LiveRecord>();
   readonly #byTypeId = new Map<string, LiveRecord>();
+  /** By name; `null` when it must be made anew. */
+  #sorted: readonly LiveRecord[] | null = null;
   /** Definitions and removals that are on their way to the disk. */
   readonly #changing = new Map<string, Ticket<void>>();
   /** Removed, with values that could not be deleted. */
   readonly #leftovers = new Map<string, LiveRecord>();
-  readonly #watches = new Set<Watching>();
+  readonly #watches = new RecordWatches();
   readonly #computed = new Map<string, () => string>();
   #heldChars = 0;
 
@@ -70,8 +58,8 @@ export class Records {
   }
 
   /** Every record, by name. */
-  list(): LiveRecord[] {
-    return [...this.#byName.values()]
+  list(): readonly LiveRecord[] {
+    return this.#sorted ??= [...this.#byName.values()]
       .sort((a, b) => a.definition.name < b.definition.name ? -1 : 1);
   }
 
@@ -87,25 +75,33 @@ export class Records {
     throw new PosternError("not_found", `${operation}: there is no record ${shown(reference)}`);
   }
 
-  /** What a record holds; of a computed one what it would now. */
+  /** What a record holds; of a computed one what it would now, or while it is watched what its watchers heard last. */
   latest(record: LiveRecord): RecordUpdate | null {
-    this.#refresh(record);
+    this.#refreshUnwatched(record);
     return record.latest;
   }
 
   /**
-   * Defines a record. The same definition again changes nothing; schema and opt-in may change.
+   * Defines a record. The same definition again changes nothing; schema and opt-in may change, and are in force once
+   * that is on disk.
    *
-   * @throws PosternError `conflict` for another buffer under a name that is taken, `too_many`.
+   * @param requireFits Called with a record that is there, when no set of it is on its way and nothing can be set
+   * before the definition is in force; throws what its value forbids.
+   * @throws PosternError at once or through the ticket: `conflict` for another buffer under a name that is taken,
+   * `too_many`, `storage_full`, and what `requireFits` throws.
    */
-  define(definition: RecordDefinition): Ticket<LiveRecord> {
+  define(
+    definition: RecordDefinition,
+    requireFits: (record: LiveRecord) => void = () => {},
+  ): Ticket<LiveRecord> {
     const { name } = definition;
+    const again = () => this.define(definition, requireFits);
     const changing = this.#changing.get(name);
-    if (changing !== undefined) return this.#defineAfter(changing, definition);
+    if (changing !== undefined) return this.#after(changing, name, again);
     const known = this.#byName.get(name);
-    if (known !== undefined) return this.#redefine(known, definition);
+    if (known !== undefined) return this.#redefine(known, definition, requireFits);
     const leftover = this.#leftovers.get(name);
-    if (leftover !== undefined) return this.#defineAfter(this.#clear(leftover), definition);
+    if (leftover !== undefined) return this.#after(this.#clear(leftover), name, again);
     if (this.#size >= MAX_RECORDS) {
       throw new PosternError(
         "too_many",
@@ -113,29 +109,17 @@ export class Records {
         { limit: MAX_RECORDS },
       );
     }
+    this.#requireRoom("record.define", charsOf(definition));
+    this.#heldChars += charsOf(definition);
     const record = this.#make(definition, this.#clock.now());
-    const stored = this.#documents.put(record.definitionWrite()).map(() => {
+    const stored = this.#documents.put(record.definitionWrite());
+    stored.whenSettled(({ ok }) => ok || record.forget());
+    const defined = stored.map(() => {
       record.definitionStored();
       this.#enter(record);
       return record;
     });
-    return this.#change(name, stored);
-  }
-
-  /**
-   * Sets a record's value, as {@linkcode LiveRecord.set} does.
-   *
-   * @throws PosternError `storage_full` when all values together would be too much.
-   */
-  set(record: LiveRecord, value: string, ifSequence?: number): Ticket<RecordUpdate> {
-    if (this.#heldChars + value.length > MAX_VALUE_CHARS) {
-      throw new PosternError(
-        "storage_full",
-        `record.set: the values of all records take at most ${MAX_VALUE_CHARS} characters; remove some`,
-        { limit: MAX_VALUE_CHARS },
-      );
-    }
-    return record.set(value, ifSequence);
+    return this.#change(name, defined);
   }
 
   /** Removes a record with all its values. It stays, as it is, when that cannot be stored. */
@@ -147,6 +131,7 @@ export class Records {
     this.#documents.put(record.definitionRemoval()).whenSettled((outcome) => {
       if (outcome.ok) {
         return this.#clear(record).whenSettled(() => {
+          this.#watches.leave(record);
           record.forget();
           removal.succeed();
         });
@@ -161,29 +146,26 @@ export class Records {
   /**
    * Watches the records of a pattern, those to come as well.
    *
-   * @param pattern A record's name, or a pattern of names.
+   * @param pattern A record's name, or a pattern of names, which has no mailboxes.
    * @param initial Whether the watcher is told what they hold now; all at once, so it is for few, or for a watcher
    * with room for all. Mailboxes give what they hold in any case.
+   * @param mayTake Whether it may take from the mailbox of a name; without it nothing is told of one.
    */
-  watch(pattern: string, watcher: RecordWatcher, initial: boolean): RecordWatch {
-    const watching = { patterns: new NamePatterns([pattern]), watcher };
-    this.#watches.add(watching);
-    const matching = () =>
-      this.list().filter(({ definition }) => watching.patterns.matches(definition.name));
-    for (const record of matching()) {
-      if (initial) this.#refresh(record);
-      record.watch(watcher, initial);
+  watch(
+    pattern: string,
+    watcher: RecordWatcher,
+    initial: boolean,
+    mayTake: MayTake = () => true,
+  ): RecordWatch {
+    const watching = this.#watches.open(pattern, watcher, mayTake);
+    const named = this.#byName.get(pattern);
+    const candidates = !watching.isExact ? this.list() : named === undefined ? [] : [named];
+    for (const record of candidates) {
+      if (!watching.matches(record)) continue;
+      this.#refreshUnwatched(record);
+      watching.enter(record, initial);
     }
-    return {
-      records: matching,
-      end: () => {
-        this.#watches.delete(watching);
-        for (const record of matching()) record.unwatch(watcher);
-      },
-      ready: () => {
-        for (const record of matching()) record.offer();
-      },
-    };
+    return watching;
   }
 
   /** Gives a defined record a value that is computed now and when somebody asks. */
@@ -192,7 +174,7 @@ export class Records {
     return record.set(value());
   }
 
-  /** Computes what is watched; to be called once a second. */
+  /** Computes what is watched; to be called once a second, however often it is read. */
   refreshWatched(): void {
     for (const name of this.#computed.keys()) {
       const record = this.#byName.get(name);
@@ -210,7 +192,16 @@ export class Records {
     if (value !== undefined) record.set(value());
   }
 
-  #redefine(record: LiveRecord, definition: RecordDefinition): Ticket<LiveRecord> {
+  /** While it is watched `refreshWatched` does it: who reads sets nothing that others are told of. */
+  #refreshUnwatched(record: LiveRecord): void {
+    if (record.watcherCount === 0) this.#refresh(record);
+  }
+
+  #redefine(
+    record: LiveRecord,
+    definition: RecordDefinition,
+    requireFits: (record: LiveRecord) => void,
+  ): Ticket<LiveRecord> {
     const { bufferType, capacity, volatile, schema, writable, name } = record.definition;
     const fixed = bufferType === definition.bufferType && capacity === definition.capacity &&
       volatile === definition.volatile;
@@ -226,15 +217,14 @@ export class Records {
     }
     if (schema === definition.schema && writable === definition.writable) return Ticket.of(record);
     const before = record.definition;
-    const stored = record.redefine(definition);
-    this.#byTypeId.delete(before.typeId);
-    this.#byTypeId.set(definition.typeId, record);
-    stored.whenSettled((outcome) => {
-      if (outcome.ok || this.#byName.get(name) !== record) return;
-      this.#byTypeId.delete(definition.typeId);
-      this.#byTypeId.set(before.typeId, record);
+    const redefined = record.redefine(definition, () => requireFits(record)).map(() => {
+      if (this.#byName.get(name) === record) {
+        this.#byTypeId.delete(before.typeId);
+        this.#byTypeId.set(definition.typeId, record);
+      }
+      return record;
     });
-    return this.#change(name, stored.map(() => record));
+    return this.#change(name, redefined);
   }
 
   /** Records, and names that are taken though there is none. */
@@ -263,13 +253,14 @@ export class Records {
     return this.#change(name, cleared);
   }
 
-  #defineAfter(change: Ticket<void>, definition: RecordDefinition): Ticket<LiveRecord> {
+  /** Defines once a change of the same name is made, or was not. */
+  #after(change: Ticket<void>, name: string, define: () => Ticket<LiveRecord>): Ticket<LiveRecord> {
     const defined = new Ticket<LiveRecord>();
     change.whenSettled((outcome) => {
       // Once more would come to the same.
-      if (!outcome.ok && this.#leftovers.has(definition.name)) return defined.fail(outcome.error);
+      if (!outcome.ok && this.#leftovers.has(name)) return defined.fail(outcome.error);
       try {
-        this.define(definition).whenSettled((outcome) =>
+        define().whenSettled((outcome) =>
           outcome.ok ? defined.succeed(outcome.value) : defined.fail(outcome.error)
         );
       } catch (error) {
@@ -279,11 +270,22 @@ export class Records {
     return defined;
   }
 
+  /** What takes the place of something larger always finds room. */
+  #requireRoom(operation: string, chars: number): void {
+    if (chars <= 0 || this.#heldChars + chars <= MAX_VALUE_CHARS) return;
+    throw new PosternError(
+      "storage_full",
+      `${operation}: the values and schemas of all records take at most ${MAX_VALUE_CHARS} characters; remove some`,
+      { limit: MAX_VALUE_CHARS },
+    );
+  }
+
   #make(definition: RecordDefinition, createdAtMs: number): LiveRecord {
     return new LiveRecord(definition, createdAtMs, {
       documents: this.#documents,
       clock: this.#clock,
       hold: (chars) => this.#heldChars += chars,
+      requireRoom: (operation, chars) => this.#requireRoom(operation, chars),
     });
   }
 
@@ -291,15 +293,15 @@ export class Records {
     const { name, typeId } = record.definition;
     this.#byName.set(name, record);
     this.#byTypeId.set(typeId, record);
-    for (const { patterns, watcher } of this.#watches) {
-      if (patterns.matches(name)) record.watch(watcher, false);
-    }
+    this.#sorted = null;
+    this.#watches.enter(record);
   }
 
   #drop(record: LiveRecord): void {
     const { name, typeId } = record.definition;
     this.#byName.delete(name);
     this.#byTypeId.delete(typeId);
+    this.#sorted = null;
   }
 
   #restore(documents: readonly Document[]): void {
@@ -307,6 +309,7 @@ export class Records {
       if (document.key[0] !== "record") continue;
       const record = this.#make(definitionOf(document), document.fields.created_ms as number);
       record.restoreDefinition(document);
+      this.#heldChars += charsOf(record.definition);
       this.#enter(record);
     }
     for (const document of documents) {

@@ -11,8 +11,9 @@
 import { Departure } from "../core/departure.ts";
 import { PosternError } from "../core/errors.ts";
 import { type Principal, TRUSTED } from "../core/principal.ts";
-import { Producer, type RecordWatcher } from "../core/record.ts";
-import type { RecordWatch } from "../core/records.ts";
+import { Producer } from "../core/producer.ts";
+import type { RecordWatcher } from "../core/record.ts";
+import type { RecordWatch } from "../core/record_watches.ts";
 import { Ticket } from "../core/ticket.ts";
 import type { Caller, Handled, RecordWatchRequest, Services } from "../operations/operation.ts";
 import { invoke } from "../operations/registry.ts";
@@ -93,9 +94,9 @@ export class LocalCaller implements Caller {
       "record.subscribe",
       params,
     ) as { subscription_id: string; queue_size: number };
-    const { pattern, sendInitial } = this.#watches.get(id) as RecordWatchRequest;
+    const { pattern, sendInitial, mayTake } = this.#watches.get(id) as RecordWatchRequest;
     const begin = (watcher: RecordWatcher) => {
-      const watch = this.#services.records.watch(pattern, watcher, sendInitial);
+      const watch = this.#services.records.watch(pattern, watcher, sendInitial, mayTake);
       this.#watches.set(id, watch);
       return watch;
     };

@@ -10,7 +10,7 @@ export const MAX_VALUE_BYTES = 1024 * 1024 - 1024;
 /**
  * The value as it would come out of JSON, with nothing shared with the one given.
  *
- * @throws PosternError `invalid_params` for what has no JSON form, `too_large`.
+ * @throws PosternError `invalid_params` for what has no JSON form, NaN and Infinity in it too, `too_large`.
  */
 export function jsonValue(operation: string, value: unknown): unknown {
   const text = stringify(operation, value);
@@ -32,12 +32,18 @@ export function jsonValue(operation: string, value: unknown): unknown {
 function stringify(operation: string, value: unknown): string {
   let text: string | undefined;
   try {
-    text = JSON.stringify(value);
+    text = JSON.stringify(value, refuseNoNumber);
   } catch (error) {
     throw refused(operation, error);
   }
   if (text === undefined) throw refused(operation, `got ${typeof value}`);
   return text;
+}
+
+/** JSON would write `null` for it, and nobody would learn that. */
+function refuseNoNumber(_key: string, value: unknown): unknown {
+  if (typeof value === "number" && !Number.isFinite(value)) throw new TypeError(`got ${value}`);
+  return value;
 }
 
 function refused(operation: string, reason: unknown): PosternError {

@@ -2,7 +2,8 @@
  * Where a program's daemon has its files and its socket, and that they are nobody else's.
  *
  * Invariants: the directory is private and locked from the beginning to `release`; a socket is taken away only when
- * nobody listens on it, and only while no other program that is built so does the same beside it.
+ * nobody listens on it, and only while no other program that is built so does the same beside it: that is what the
+ * file `<socket>.lock` is for, which goes away with the work that it guards.
  */
 
 import { dirname, isAbsolute, join } from "@std/path";
@@ -11,7 +12,7 @@ import { utf8Length } from "../core/text.ts";
 import { removeDiscovery } from "../daemon/discovery.ts";
 import { type Lock, takeLock } from "../daemon/lock.ts";
 import { prepareDirectory, SOCKET_NAMES } from "../daemon/runtime_directory.ts";
-import { lookAt } from "../daemon/safe_file.ts";
+import { lookAt, openOwnFile, removeIfPresent } from "../daemon/safe_file.ts";
 import { MAX_SOCKET_PATH_BYTES, reclaimSocket } from "../daemon/socket_path.ts";
 
 /** How long another program may take to start beside us. */
@@ -104,19 +105,30 @@ export class Place {
 
   /** Two programs that find a socket dead at once would each remove the other's new one. */
   async #alone<T>(work: () => Promise<T>): Promise<T> {
-    const directory = dirname(this.socketPath);
-    using file = Deno.openSync(directory, { read: true });
-    for (let tries = 1; !file.tryLockSync(true); tries++) {
-      if (tries > MAX_TRIES) {
-        throw new PosternError(
-          "conflict",
-          `withRemoteAccess: socketPath: another program has locked ${shown(directory)}`,
-          { field: "socketPath" },
-        );
-      }
+    // In the directory of the files its own lock does.
+    if (dirname(this.socketPath) === this.directory) return await work();
+    const path = `${this.socketPath}.lock`;
+    using _file = await this.#lockFile(path);
+    try {
+      return await work();
+    } finally {
+      // Before the lock goes: whoever has waited for it sees that its file is another's.
+      removeIfPresent(path);
+    }
+  }
+
+  async #lockFile(path: string): Promise<Deno.FsFile> {
+    for (let tries = 1; tries <= MAX_TRIES; tries++) {
+      const file = openLock(path, this.uid);
+      if (file !== null && file.tryLockSync(true) && isAt(path, file)) return file;
+      file?.close();
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     }
-    return await work();
+    throw new PosternError(
+      "conflict",
+      `withRemoteAccess: socketPath: another program holds the lock ${shown(path)}`,
+      { field: "socketPath" },
+    );
   }
 }
 
@@ -129,6 +141,22 @@ interface Held {
 /** A socket's path is short; the place for temporary files that the system names may be deep. */
 function temporaryDirectory(): string {
   return Deno.realPathSync(Deno.makeTempDirSync({ prefix: "postern_", dir: "/tmp" }));
+}
+
+/** `null` when the one who had it took it away just now. */
+function openLock(path: string, uid: number | null): Deno.FsFile | null {
+  try {
+    return openOwnFile(path, { uid });
+  } catch (error) {
+    const now = lookAt(path);
+    if (now === null || (now.isFile && now.uid === uid)) return null;
+    throw error;
+  }
+}
+
+function isAt(path: string, file: Deno.FsFile): boolean {
+  const [opened, now] = [file.statSync(), lookAt(path)];
+  return now !== null && now.dev === opened.dev && now.ino === opened.ino;
 }
 
 function requireUsable(path: string, directory: string): void {

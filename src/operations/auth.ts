@@ -6,7 +6,7 @@ import { type Principal, SCOPES } from "../core/principal.ts";
 import { audit } from "./observe.ts";
 import { type Context, defineOperation } from "./operation.ts";
 import { boundedText } from "./params.ts";
-import { isOwnRecord } from "../core/records.ts";
+import { maySet } from "./remote.ts";
 
 const token = boundedText("token", 1024).describe(
   "the content of the token file, or a named token",
@@ -81,12 +81,9 @@ async function login(
 }
 
 /** Names of the records that the caller may set; none that are the daemon's own. */
-function writableRecords({ services, caller }: Context): string[] {
-  const { records, recordPolicy } = services;
-  if (!caller.principal?.scopes.has("write")) return [];
-  if (caller.isRemote && !recordPolicy.allowsWrites) return [];
-  return records.list()
-    .filter((record) => !isOwnRecord(record.definition.name))
-    .filter((record) => !caller.isRemote || recordPolicy.isOptedIn(record.definition.name, record))
-    .map(({ definition }) => definition.name);
+function writableRecords(context: Context): string[] {
+  if (!context.caller.principal?.scopes.has("write")) return [];
+  return context.services.records.list()
+    .map(({ definition }) => definition.name)
+    .filter((name) => maySet(name, context));
 }

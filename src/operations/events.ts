@@ -21,6 +21,7 @@ import {
   topic,
   topicPatterns,
 } from "./params.ts";
+import { mayTake } from "./remote.ts";
 
 /** Channels that begin like this are those of records. */
 const RECORD_CHANNEL = "record.";
@@ -280,7 +281,7 @@ export const EVENT_SUBSCRIBE = defineOperation({
     ...filterFields,
     channels: topicPatterns.optional()
       .describe(
-        "patterns of the channel: an event's topic, event.<kind> where it has none, record.<name> for a record",
+        "patterns of the channel: an event's topic, event.<kind> where it has none, record.<name> for a record; only the name itself takes from a mailbox",
       ),
     replay: z.boolean().default(true).describe("whether to begin with what is there already"),
     since: seq.optional().describe(
@@ -292,8 +293,8 @@ export const EVENT_SUBSCRIBE = defineOperation({
     replayed: z.number().int().describe("how many events the replay will send"),
     replay_to_seq: seq.describe("the last seq of the replay"),
   }),
-  async handle({ consumer: name, kinds, topics, channels, replay, since }, { services, caller }) {
-    const { log, consumers } = services;
+  async handle({ consumer: name, kinds, topics, channels, replay, since }, context) {
+    const { services: { log, consumers }, caller } = context;
     const replayTo = log.head;
     if (since !== undefined) requireInLog("event.subscribe: since", since, replayTo);
     const consumer = name === null ? null : consumers.open(name ?? caller.consumer);
@@ -306,6 +307,7 @@ export const EVENT_SUBSCRIBE = defineOperation({
       consumer: consumer?.name ?? null,
       filter,
       records,
+      mayTake: (name) => mayTake(name, context),
       from: after + 1,
       replayTo,
     });

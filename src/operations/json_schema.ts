@@ -1,26 +1,16 @@
 /**
  * JSON Schemas of records and of services' methods: read once when one is defined, asked for every value.
  *
- * A schema that the validator could not follow is refused when it is given, and not when it would first be asked: an
- * unknown type, a pattern that is none, a reference to nothing. Draft 2020-12.
+ * A schema that could not be followed is refused when it is given, and not when it would first be asked. Draft 2020-12.
  */
 
-import { dereference, type Schema, Validator } from "@cfworker/json-schema";
-import { PosternError, shown } from "../core/errors.ts";
+import { PosternError } from "../core/errors.ts";
 import { utf8Length } from "../core/text.ts";
+import { checkValue, type Fault } from "./schema_check.ts";
+import { type ReadSchema, readSchema } from "./schema_shape.ts";
 
 /** Bytes of a schema as text. */
 const MAX_SCHEMA_BYTES = 32 * 1024;
-
-const TYPES: ReadonlySet<unknown> = new Set([
-  "null",
-  "boolean",
-  "object",
-  "array",
-  "number",
-  "string",
-  "integer",
-]);
 
 /** Whatever has a schema: a record's definition, a method. */
 export interface WithSchema {
@@ -29,7 +19,7 @@ export interface WithSchema {
 }
 
 /** By definition: whoever defines something anew has a new one. */
-const validators = new WeakMap<WithSchema, Validator | null>();
+const schemas = new WeakMap<WithSchema, ReadSchema | null>();
 
 /**
  * The text of a schema, once it is known to be one.
@@ -47,10 +37,10 @@ export function schemaText(where: string, schema: unknown): string {
     );
   }
   try {
-    requireFollowable(JSON.parse(text));
+    readSchema(JSON.parse(text));
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new PosternError("invalid_params", `${where}: ${reason.slice(0, 256)}`, {
+    throw new PosternError("invalid_params", `${where}: ${reason.slice(0, 512)}`, {
       field: "schema",
     });
   }
@@ -85,46 +75,16 @@ export function requireValid(
 }
 
 /** Whether the value matches the definition's schema, or where and why not. */
-export function faultOf(
-  definition: WithSchema,
-  value: unknown,
-): { readonly path: string; readonly reason: string } | null {
-  const validator = validatorOf(definition);
-  if (validator === null) return null;
-  const { valid, errors } = validator.validate(value);
-  if (valid) return null;
-  // The last one is the innermost: the others say that something in them is wrong.
-  const { instanceLocation, error } = errors.at(-1)!;
-  return { path: instanceLocation.slice(1).slice(0, 256), reason: error.slice(0, 256) };
+export function faultOf(definition: WithSchema, value: unknown): Fault | null {
+  const schema = schemaOf(definition);
+  return schema === null ? null : checkValue(schema, value);
 }
 
-function validatorOf(definition: WithSchema): Validator | null {
-  let validator = validators.get(definition);
-  if (validator === undefined) {
-    validator = definition.schema === null
-      ? null
-      : new Validator(JSON.parse(definition.schema), "2020-12", true);
-    validators.set(definition, validator);
+function schemaOf(definition: WithSchema): ReadSchema | null {
+  let schema = schemas.get(definition);
+  if (schema === undefined) {
+    schema = definition.schema === null ? null : readSchema(JSON.parse(definition.schema));
+    schemas.set(definition, schema);
   }
-  return validator;
-}
-
-/** Looks into every schema within the schema. */
-function requireFollowable(schema: Schema | boolean): void {
-  if (typeof schema === "boolean") return;
-  const lookup = dereference(schema);
-  for (const part of Object.values(lookup)) {
-    if (typeof part !== "object") continue;
-    const { type, pattern, patternProperties, $ref, __absolute_ref__ } = part as Schema;
-    for (const one of type === undefined ? [] : [type].flat()) {
-      if (!TYPES.has(one)) throw new Error(`there is no type ${shown(one)}`);
-    }
-    for (const one of [pattern, ...Object.keys(patternProperties ?? {})]) {
-      if (one !== undefined) new RegExp(one, "u");
-    }
-    const target = __absolute_ref__ ?? $ref;
-    if (target !== undefined && !Object.hasOwn(lookup, target)) {
-      throw new Error(`the reference ${shown($ref)} leads nowhere`);
-    }
-  }
+  return schema;
 }

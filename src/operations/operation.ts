@@ -18,8 +18,9 @@ import type { Audit, Clock, Peers } from "../core/ports.ts";
 import type { Principal, Scope } from "../core/principal.ts";
 import type { RateLimits } from "../core/rate_limit.ts";
 import type { Tokens } from "../core/tokens.ts";
-import type { Producer } from "../core/record.ts";
+import type { Producer } from "../core/producer.ts";
 import type { RecordPolicy } from "../core/record_policy.ts";
+import type { MayTake } from "../core/record_watches.ts";
 import type { Records } from "../core/records.ts";
 import type { Provider, ServiceRegistry } from "../core/service_registry.ts";
 import type { Runner } from "../core/runners.ts";
@@ -109,6 +110,8 @@ export interface LogSubscriptionRequest {
   readonly filter: Filter;
   /** Records whose updates belong to the subscription as well; names or patterns. */
   readonly records?: readonly string[];
+  /** Whether it may take from the mailbox of a name. */
+  readonly mayTake: MayTake;
   /** The first seq to deliver. */
   readonly from: number;
   /** Events up to here are told as replay. */
@@ -123,6 +126,8 @@ export interface RecordWatchRequest {
   readonly queueSize: number;
   /** Whether to begin with what the records hold. */
   readonly sendInitial: boolean;
+  /** Whether it may take from the mailbox of a name. */
+  readonly mayTake: MayTake;
 }
 
 /** How a caller is connected. */

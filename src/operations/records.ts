@@ -8,12 +8,20 @@ import {
   type LiveRecord,
   type RecordDefinition,
   type RecordUpdate,
-  timestampOf,
 } from "../core/record.ts";
 import { isOwnRecord, MAX_CAPACITY } from "../core/records.ts";
 import { JsonText } from "../core/text.ts";
-import { type Context, defineOperation } from "./operation.ts";
 import { faultOf, requireValid, schemaText } from "./json_schema.ts";
+import { defineOperation } from "./operation.ts";
+import {
+  MAX_REPLY_CHARS,
+  metadata,
+  metadataOf,
+  sequence,
+  timestamp,
+  withSchema,
+} from "./record_metadata.ts";
+import { mayTake } from "./remote.ts";
 
 /** What a type id looks like; no name may look like one. */
 const TYPE_ID = /^0x[0-9a-f]{16}$/;
@@ -32,25 +40,7 @@ const named = {
   record: reference.optional().describe("the same; give one of them"),
 };
 
-const sequence = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
-const timestamp = z.string().describe('"secs.nanosecs" since the epoch');
 const value = z.unknown().describe("any JSON value");
-
-const metadata = z.object({
-  name: z.string(),
-  type_id: z.string().describe("0x and 16 hex digits of SHA-256 over name and schema"),
-  buffer_type: z.enum(BUFFER_TYPES),
-  buffer_capacity: z.number().int(),
-  producer_count: z.number().int().describe("connections that have set it and are still there"),
-  consumer_count: z.number().int().describe("subscriptions that watch it"),
-  writable: z.boolean().describe("opted in to being set through remote access"),
-  volatile: z.boolean().describe("values are kept in memory only"),
-  sequence: sequence.describe("of the value set last; 0 before the first"),
-  created_at: timestamp,
-  last_update: timestamp.nullable(),
-  schema: z.unknown().optional().describe("JSON Schema that values match"),
-});
-type Metadata = z.infer<typeof metadata>;
 
 export const RECORD_DEFINE = defineOperation({
   name: "record.define",
@@ -73,29 +63,10 @@ export const RECORD_DEFINE = defineOperation({
   async handle(params, context) {
     const definition = await definitionOf(params);
     requireOthers("record.define", definition.name);
-    const { records } = context.services;
-    const latest = records.find(definition.name)?.latest ?? null;
-    const fault = latest === null ? null : faultOf(definition, JSON.parse(latest.value));
-    if (fault !== null) {
-      throw new PosternError(
-        "conflict",
-        `record.define: schema: the present value of ${shown(definition.name)} does not match it` +
-          ` at ${fault.path || "its root"}: ${fault.reason}`,
-        { field: "schema", path: fault.path },
-      );
-    }
-    return metadataOf(await records.define(definition).promise(), context);
+    const requireFits = (record: LiveRecord) => requireMatched(record, definition);
+    const record = await context.services.records.define(definition, requireFits).promise();
+    return withSchema(record, metadataOf(record, context));
   },
-});
-
-export const RECORD_LIST = defineOperation({
-  name: "record.list",
-  summary: "List every record with its metadata, by name.",
-  scope: "read",
-  params: z.object({}),
-  result: z.array(metadata),
-  handle: (_params, context) =>
-    context.services.records.list().map((record) => metadataOf(record, context)),
 });
 
 export const RECORD_GET = defineOperation({
@@ -140,11 +111,17 @@ export const RECORD_SET = defineOperation({
       });
     }
     requireOthers("record.set", record.definition.name);
-    const whose = `"${record.definition.name}"`;
-    const asked = { operation: "record.set", field: "value", whose };
-    requireValid(asked, record.definition, params.value);
-    caller.producer.uses(record);
-    return records.set(record, JSON.stringify(params.value), params.if_sequence).map(placeOf);
+    const mayBegin = () => {
+      const whose = `"${record.definition.name}"`;
+      const asked = { operation: "record.set", field: "value", whose };
+      requireValid(asked, record.definition, params.value);
+      caller.producer.uses(record);
+    };
+    return record.set(
+      JSON.stringify(params.value),
+      params.if_sequence,
+      mayBegin,
+    ).map(placeOf);
   },
 });
 
@@ -181,7 +158,7 @@ export const RECORD_HISTORY = defineOperation({
 
 export const RECORD_SUBSCRIBE = defineOperation({
   name: "record.subscribe",
-  summary: "Stream a record's updates, or those of all records that a pattern matches.",
+  summary: "Stream a record's updates, or those of all but mailboxes that a pattern matches.",
   scope: "read",
   params: z.object({
     ...named,
@@ -191,7 +168,8 @@ export const RECORD_SUBSCRIBE = defineOperation({
     send_initial: z.boolean().default(true).describe("begin with what the records hold"),
   }),
   result: z.object({ subscription_id: z.string(), queue_size: z.number().int() }),
-  handle(params, { services: { records, limits }, caller }) {
+  handle(params, context) {
+    const { services: { records, limits }, caller } = context;
     const given = referenceOf("record.subscribe", params);
     const record = records.find(given);
     if (record === undefined && !isTopicPattern(given)) {
@@ -206,7 +184,21 @@ export const RECORD_SUBSCRIBE = defineOperation({
     if (record === undefined && isTopic(given)) records.get("record.subscribe", given);
     const { queue_size: queueSize = limits.recordQueueSize, send_initial: sendInitial } = params;
     const pattern = record?.definition.name ?? given;
-    const subscription_id = caller.watchRecords({ pattern, queueSize, sendInitial });
+    if (record?.definition.bufferType === "mailbox" && !mayTake(pattern, context)) {
+      throw new PosternError(
+        "permission_denied",
+        `record.subscribe: to take from the mailbox ${
+          shown(pattern)
+        } remotely needs what setting it does: the scope "write", the policy and the opt-in`,
+        { field: "name" },
+      );
+    }
+    const subscription_id = caller.watchRecords({
+      pattern,
+      queueSize,
+      sendInitial,
+      mayTake: (name) => mayTake(name, context),
+    });
     return { subscription_id, queue_size: queueSize };
   },
 });
@@ -294,31 +286,21 @@ export async function typeIdOf(name: string, schema: string | null): Promise<str
   return `0x${digest.slice(0, 8).toHex()}`;
 }
 
-function metadataOf(record: LiveRecord, { services }: Context): Metadata {
-  const { definition, createdAtMs, updatedMs } = record;
-  const { name, schema } = definition;
-  return {
-    name,
-    type_id: definition.typeId,
-    buffer_type: definition.bufferType,
-    buffer_capacity: definition.capacity,
-    producer_count: record.producers.size,
-    consumer_count: record.watcherCount,
-    writable: services.recordPolicy.isOptedIn(name, record),
-    volatile: definition.volatile,
-    sequence: record.sequence,
-    created_at: timestampOf(createdAtMs),
-    last_update: updatedMs === null ? null : timestampOf(updatedMs),
-    ...(schema === null ? {} : { schema: JSON.parse(schema) }),
-  };
+/** @throws PosternError `conflict` when what the record holds does not match a new definition's schema. */
+function requireMatched({ latest }: LiveRecord, definition: RecordDefinition): void {
+  const fault = latest === null ? null : faultOf(definition, JSON.parse(latest.value));
+  if (fault === null) return;
+  throw new PosternError(
+    "conflict",
+    `record.define: schema: the present value of ${shown(definition.name)} does not match it` +
+      ` at ${fault.path || "its root"}: ${fault.reason}`,
+    { field: "schema", path: fault.path },
+  );
 }
 
 function placeOf({ sequence, timestamp }: RecordUpdate): { sequence: number; timestamp: string } {
   return { sequence, timestamp };
 }
-
-/** Characters of a reply's values. */
-const MAX_REPLY_CHARS = 1024 * 1024 - 1024;
 
 /** The newest values as JSON, oldest first: at most so many, and no more than one reply holds, one always. */
 function newestOf(kept: readonly RecordUpdate[], limit: number): string[] {

@@ -22,11 +22,11 @@ import type { Context, Handled, Operation } from "./operation.ts";
 import { LEASE_ACQUIRE, LEASE_LIST, LEASE_RELEASE, LEASE_RENEW } from "./leases.ts";
 import { PEER_LIST } from "./peers.ts";
 import { invalidParams } from "./params.ts";
+import { RECORD_LIST } from "./record_metadata.ts";
 import {
   RECORD_DEFINE,
   RECORD_GET,
   RECORD_HISTORY,
-  RECORD_LIST,
   RECORD_REMOVE,
   RECORD_SET,
   RECORD_SUBSCRIBE,

@@ -6,6 +6,7 @@
  */
 
 import { PosternError, shown } from "../core/errors.ts";
+import { isOwnRecord } from "../core/records.ts";
 import type { Context, Operation } from "./operation.ts";
 
 /** @throws PosternError `permission_denied` for global control, and for changes that the policy forbids. */
@@ -20,6 +21,22 @@ export function requireRemote(operation: Operation, { services }: Context): void
   }
   if (scope !== "admin") return;
   throw new PosternError("permission_denied", `${name}: is not open to remote access`, { scope });
+}
+
+/**
+ * Whether the caller may set the record of this name: by its scopes, and remotely by policy and opt-in too. The
+ * daemon's own it may not.
+ */
+export function maySet(name: string, { services, caller }: Context): boolean {
+  if (isOwnRecord(name) || !caller.principal?.scopes.has("write")) return false;
+  if (!caller.isRemote) return true;
+  const { records, recordPolicy } = services;
+  return recordPolicy.allowsWrites && recordPolicy.isOptedIn(name, records.find(name));
+}
+
+/** Whether the caller may take from the mailbox of this name: remotely that is a change, as a set is one. */
+export function mayTake(name: string, context: Context): boolean {
+  return !context.caller.isRemote || maySet(name, context);
 }
 
 /** @throws PosternError `permission_denied` for a change of a record that is not opted in. */

@@ -5,7 +5,7 @@
  * line, subscriptions, and the log's backlog, all from `ServerLimits`.
  */
 
-import type { CallAnswer, Codec } from "../codecs/codec.ts";
+import type { Codec } from "../codecs/codec.ts";
 import {
   chooseDialect,
   DIALECTS_BEGIN,
@@ -18,10 +18,9 @@ import { PosternError } from "../core/errors.ts";
 import { Departure } from "../core/departure.ts";
 import type { ClientIdentity } from "../core/clients.ts";
 import type { Principal } from "../core/principal.ts";
-import { Producer } from "../core/record.ts";
+import { Producer } from "../core/producer.ts";
 import { Runner } from "../core/runners.ts";
 import type { Provider } from "../core/service_registry.ts";
-import { providerError } from "../operations/services.ts";
 import type {
   Caller,
   LogSubscriptionRequest,
@@ -30,9 +29,10 @@ import type {
 } from "../operations/operation.ts";
 import { ConnectionStreams } from "./connection_streams.ts";
 import { Outbox } from "./outbox.ts";
+import { ProvidedCalls } from "./provided_calls.ts";
 import { Requests } from "./requests.ts";
 import type { ServerContext } from "./context.ts";
-import type { Served, Wire } from "./served.ts";
+import type { ConnectionOptions, Served, Wire } from "./served.ts";
 
 /** Failed authentications after which a connection is closed. */
 const MAX_LOGIN_FAILURES = 3;
@@ -46,15 +46,6 @@ const TURN_MS = 1;
 const LONG_LINE_CHARS = 16 * 1024;
 /** Characters of events waiting for the disk, of all connections, above which none takes another request. */
 const MAX_BACKLOG_CHARS = 32 * 1024 * 1024;
-
-/** What is known of a connection before it has said anything. */
-export interface ConnectionOptions {
-  readonly transport?: Transport;
-  /** The dialect, where the transport allows one only. */
-  readonly codec?: Codec;
-  readonly principal?: Principal | null;
-  readonly client?: ClientIdentity | null;
-}
 
 /** One client's connection. */
 export class Connection implements Caller, Served {
@@ -70,11 +61,7 @@ export class Connection implements Caller, Served {
   readonly producer: Producer = new Producer();
   readonly departure: Departure = new Departure();
   readonly runner: Runner = new Runner();
-  readonly #calls: Provider = {
-    call: (id, method, params, caller) =>
-      this.#outbox.push(`${this.#codec!.encodeCall({ id, method, params, caller })}\n`),
-    cancel: (id) => this.#outbox.push(`${this.#codec!.encodeCancel(id)}\n`),
-  };
+  readonly #calls: ProvidedCalls;
   #codec: Codec | null = null;
   #principal: Principal | null;
   #client: ClientIdentity | null;
@@ -97,19 +84,24 @@ export class Connection implements Caller, Served {
     this.#lines = new LineSplitter(limits.maxLineBytes);
     this.#outbox = new Outbox(conn, {
       limitBytes: () => context.outboxShare(),
+      mayHold: (bytes) => context.mayHoldOutput(bytes),
       hold: (bytes) => context.holdOutput(bytes),
       onWritten: (bytes) => context.services.metrics.bytesSent += bytes,
       onRoom: () => this.#onRoom(),
       onBroken: () => this.close(),
     });
     this.#streams = new ConnectionStreams(this.#outbox, context);
+    this.#calls = new ProvidedCalls(context.services.provided, {
+      codec: () => this.#codec!,
+      send: (line) => this.#outbox.push(`${line}\n`),
+    });
     this.#requests = new Requests({
       context: { services: context.services, caller: this },
       turns: context.turns,
       send: (line) => this.#outbox.push(line + "\n"),
       onAnswered: () => this.#onAnswered(),
       closedTo: () => this.#closedTo(),
-      onAnswer: (answer) => this.#onAnswer(answer),
+      onAnswer: (answer) => this.#calls.answer(answer),
       asRefusal: context.asRefusal,
     });
     this.#helloTimer = setTimeout(() => this.#onSilence(), limits.helloTimeoutMs);
@@ -177,7 +169,7 @@ export class Connection implements Caller, Served {
     clearTimeout(this.#helloTimer);
     this.#streams.endAll();
     this.producer.end();
-    this.#context.services.provided.gone(this.#calls);
+    this.#calls.end();
     if (!this.#stopping) this.departure.end();
     this.#outbox.abandon();
     this.#onRoom();
@@ -331,11 +323,6 @@ export class Connection implements Caller, Served {
     const codec = chooseDialect(message, this.#context.codecSettings);
     if (codec !== null) clearTimeout(this.#helloTimer);
     return codec;
-  }
-
-  #onAnswer({ id, result, error }: CallAnswer): void {
-    const answer = error === undefined ? { result } : { error: providerError(error) };
-    this.#context.services.provided.answer(this.#calls, id, answer);
   }
 
   #onAnswered(): void {

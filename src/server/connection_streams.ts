@@ -13,7 +13,7 @@ import type { LogSubscriptionRequest, RecordWatchRequest } from "../operations/o
 import type { ServerContext } from "./context.ts";
 import { LogStream } from "./log_stream.ts";
 import type { Outbox } from "./outbox.ts";
-import { RecordStream } from "./record_stream.ts";
+import { RecordStream, type RecordStreamOptions } from "./record_stream.ts";
 import type { Stream } from "./stream.ts";
 
 /** What one subscription consists of. */
@@ -48,10 +48,12 @@ export class ConnectionStreams {
     if (codec.singleSubscription) this.#endWhere(({ ofLog }) => ofLog);
     const id = this.#nextId("event.subscribe");
     const streams: Stream[] = [this.#logStream(codec, id, request)];
-    const { records: patterns = [] } = request;
+    const { records: patterns = [], mayTake } = request;
     if (patterns.length > 0) {
       const queueSize = this.#context.services.limits.recordQueueSize;
-      streams.push(this.#recordStream(codec, id, { patterns, queueSize, sendInitial: true }));
+      streams.push(
+        this.#recordStream(codec, id, { patterns, queueSize, sendInitial: true, mayTake }),
+      );
     }
     return this.#add(id, { ofLog: true, streams });
   }
@@ -62,9 +64,9 @@ export class ConnectionStreams {
    * @returns Its id.
    * @throws PosternError `too_many`
    */
-  watch(codec: Codec, { pattern, queueSize, sendInitial }: RecordWatchRequest): string {
+  watch(codec: Codec, { pattern, ...watched }: RecordWatchRequest): string {
     const id = this.#nextId("record.subscribe");
-    const stream = this.#recordStream(codec, id, { patterns: [pattern], queueSize, sendInitial });
+    const stream = this.#recordStream(codec, id, { patterns: [pattern], ...watched });
     return this.#add(id, { ofLog: false, streams: [stream] });
   }
 
@@ -188,7 +190,7 @@ export class ConnectionStreams {
   #recordStream(
     codec: Codec,
     subscriptionId: string,
-    watched: { patterns: readonly string[]; queueSize: number; sendInitial: boolean },
+    watched: Pick<RecordStreamOptions, "patterns" | "queueSize" | "sendInitial" | "mayTake">,
   ): RecordStream {
     const { services, holdRecords } = this.#context;
     return new RecordStream({

@@ -49,4 +49,6 @@ export interface ServerContext {
   holdRecords(chars: number): boolean;
   /** Accounts for what waits to be written; a negative number of bytes has been. */
   holdOutput(bytes: number): void;
+  /** Whether so many bytes more may wait to be written; who may not is pumped when they may. */
+  mayHoldOutput(bytes: number): boolean;
 }

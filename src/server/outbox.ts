@@ -10,6 +10,8 @@ type Piece = string | Uint8Array;
 
 /** Pieces up to this size are copied together into one write. */
 const COALESCE_BYTES = 64 * 1024;
+/** What may be added to any outbox, however much all of them hold. */
+const FEW_BYTES = 4 * 1024;
 
 const encoder = new TextEncoder();
 
@@ -18,6 +20,8 @@ export interface OutboxOptions {
   readonly limitBytes: () => number;
   /** Accounts for what this outbox holds; a negative number of bytes has left it. */
   readonly hold: (bytes: number) => void;
+  /** Whether all outboxes together have room for so many bytes more. @default always */
+  readonly mayHold?: (bytes: number) => boolean;
   /** Called with what the other side has taken. */
   readonly onWritten?: (bytes: number) => void;
   /** Called when a full outbox is so no longer. */
@@ -62,11 +66,15 @@ export class Outbox {
     return room;
   }
 
-  /** Whether less than so many bytes wait; for what is better dropped than told late. */
-  hasRoomWithin(bytes: number): boolean {
+  /**
+   * Whether less than so many bytes wait; for what is better dropped than told late.
+   *
+   * @param more Bytes of what would be added, which all outboxes together must have room for unless they are few.
+   */
+  hasRoomWithin(bytes: number, more = 0): boolean {
     const room = this.#size < Math.min(bytes, this.#options.limitBytes() / 4);
     if (!room) this.#wasFull = true;
-    return room;
+    return room && (more <= FEW_BYTES || (this.#options.mayHold?.(more) ?? true));
   }
 
   /** Queues whole lines, each with its end. */

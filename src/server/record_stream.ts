@@ -5,11 +5,14 @@
  * told; a reader that does not read costs the setter nothing. Little waits in the outbox, so that whoever reads
  * again is not told old values for long.
  *
- * Bounds: `queueSize` updates and `MAX_QUEUE_CHARS` wait, the newest always; the oldest are dropped for more.
+ * Bounds: `queueSize` updates and `MAX_QUEUE_CHARS` wait, the newest always; the oldest are dropped for more. A long
+ * line goes into the outbox only while all outboxes together have room for it.
  */
 
+import { Queue } from "../core/queue.ts";
 import type { LiveRecord, RecordUpdate, RecordWatcher } from "../core/record.ts";
-import type { Records, RecordWatch } from "../core/records.ts";
+import type { MayTake, RecordWatch } from "../core/record_watches.ts";
+import type { Records } from "../core/records.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Stream } from "./stream.ts";
 
@@ -17,6 +20,10 @@ import type { Stream } from "./stream.ts";
 const MAX_QUEUE_CHARS = 1024 * 1024;
 /** Bytes in the outbox above which updates wait here, where they can still be dropped. */
 const OUTBOX_BYTES = 64 * 1024;
+/** A line of more characters is encoded before it waits, so that its bytes are accounted for as they are. */
+const LONG_LINE_CHARS = 16 * 1024;
+
+const encoder = new TextEncoder();
 
 export interface RecordStreamOptions {
   readonly records: Records;
@@ -25,6 +32,8 @@ export interface RecordStreamOptions {
   readonly patterns: readonly string[];
   readonly queueSize: number;
   readonly sendInitial: boolean;
+  /** Whether the reader may take from the mailbox of a name. */
+  readonly mayTake: MayTake;
   /** The line of one update with its end. */
   readonly encode: (update: RecordUpdate, dropped: number) => string;
   /** Accounts for characters that wait. @returns Whether all readers together hold too much. */
@@ -36,9 +45,7 @@ export interface RecordStreamOptions {
 export class RecordStream implements Stream, RecordWatcher {
   readonly #options: RecordStreamOptions;
   #watches: RecordWatch[] = [];
-  #queue: (RecordUpdate | null)[] = [];
-  /** Where the queue begins: shifting a long array is slow. */
-  #first = 0;
+  readonly #queue = new Queue<RecordUpdate>();
   #chars = 0;
   #dropped = 0;
   /** Records whose value is still to be told. */
@@ -54,7 +61,7 @@ export class RecordStream implements Stream, RecordWatcher {
   }
 
   get isReady(): boolean {
-    const ready = !this.#waiting && !this.#ended && this.#queued === 0 && this.#hasRoom;
+    const ready = !this.#waiting && !this.#ended && this.#queue.size === 0 && this.#hasRoomFor();
     this.#passedOver ||= !ready;
     return ready;
   }
@@ -62,8 +69,8 @@ export class RecordStream implements Stream, RecordWatcher {
   begin(): void {
     if (this.#ended) return;
     this.#waiting = false;
-    const { records, patterns, sendInitial } = this.#options;
-    this.#watches = patterns.map((pattern) => records.watch(pattern, this, false));
+    const { records, patterns, sendInitial, mayTake } = this.#options;
+    this.#watches = patterns.map((pattern) => records.watch(pattern, this, false, mayTake));
     if (sendInitial) {
       const all = this.#watches.flatMap((watch) => watch.records());
       for (const record of all) {
@@ -79,15 +86,17 @@ export class RecordStream implements Stream, RecordWatcher {
     if (this.#ended) return;
     // What is newer than what the record held is told in its place.
     this.#initial.delete(update.name);
-    if (this.#queued === 0 && this.#hasRoom) return this.#push(update);
-    this.#queue.push(update);
+    if (this.#queue.size === 0 && this.#hasRoomFor(update)) return this.#push(update);
+    this.#queue.add(update);
     this.#grow(update.value.length);
     this.#dropExcess();
   }
 
   pump(): void {
     this.#tellInitial();
-    while (!this.#ended && this.#queued > 0 && this.#hasRoom) this.#push(this.#shift());
+    while (!this.#ended && this.#queue.size > 0 && this.#hasRoomFor(this.#queue.first)) {
+      this.#push(this.#take());
+    }
     if (!this.#passedOver || !this.isReady) return;
     this.#passedOver = false;
     for (const watch of this.#watches) watch.ready();
@@ -98,7 +107,7 @@ export class RecordStream implements Stream, RecordWatcher {
     this.#ended = true;
     for (const watch of this.#watches) watch.end();
     this.#options.hold(-this.#chars);
-    this.#queue = [];
+    this.#queue.clear();
     this.#initial.clear();
   }
 
@@ -112,45 +121,35 @@ export class RecordStream implements Stream, RecordWatcher {
   /** At the reader's own pace: what a record holds is not lost by waiting for it to be told. */
   #tellInitial(): void {
     for (const [name, record] of this.#initial) {
-      if (!this.#hasRoom) return;
-      this.#initial.delete(name);
       const held = record.latest;
-      // A value that is computed now comes as an update.
-      if (held !== null && this.#options.records.latest(record) === held) this.#push(held);
+      if (!this.#hasRoomFor(held ?? undefined)) return;
+      this.#initial.delete(name);
+      if (held !== null) this.#push(held);
     }
   }
 
-  get #queued(): number {
-    return this.#queue.length - this.#first;
-  }
-
-  get #hasRoom(): boolean {
-    return this.#options.outbox.hasRoomWithin(OUTBOX_BYTES);
+  #hasRoomFor(update?: RecordUpdate): boolean {
+    return this.#options.outbox.hasRoomWithin(OUTBOX_BYTES, update?.value.length);
   }
 
   #push(update: RecordUpdate): void {
     const dropped = this.#dropped;
     this.#dropped = 0;
-    this.#options.outbox.push(this.#options.encode(update, dropped));
+    const line = this.#options.encode(update, dropped);
+    this.#options.outbox.push(line.length > LONG_LINE_CHARS ? encoder.encode(line) : line);
   }
 
-  #shift(): RecordUpdate {
-    const update = this.#queue[this.#first]!;
-    // What is told or dropped takes no memory for being in the array.
-    this.#queue[this.#first++] = null;
+  #take(): RecordUpdate {
+    const update = this.#queue.take()!;
     this.#grow(-update.value.length);
-    if (this.#queued === 0 || this.#first > 1024) {
-      this.#queue = this.#queue.slice(this.#first);
-      this.#first = 0;
-    }
     return update;
   }
 
   #dropExcess(): void {
     const most = this.#options.hold(0) ? 1 : this.#options.queueSize;
     const before = this.#dropped;
-    while (this.#queued > most || (this.#queued > 1 && this.#chars > MAX_QUEUE_CHARS)) {
-      this.#shift();
+    while (this.#queue.size > most || (this.#queue.size > 1 && this.#chars > MAX_QUEUE_CHARS)) {
+      this.#take();
       this.#dropped++;
     }
     if (this.#dropped > before) this.#options.onDropped(this.#dropped - before);

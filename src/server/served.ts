@@ -1,5 +1,7 @@
 /** What the server keeps of whoever is connected, whatever the transport. */
 
+import type { Codec } from "../codecs/codec.ts";
+import type { ClientIdentity } from "../core/clients.ts";
 import type { Principal } from "../core/principal.ts";
 import type { Transport } from "../operations/operation.ts";
 
@@ -30,4 +32,13 @@ export interface Wire {
   /** @returns How many bytes were written, which may be fewer. */
   write(bytes: Uint8Array): Promise<number>;
   close(): void;
+}
+
+/** What is known of a connection before it has said anything. */
+export interface ConnectionOptions {
+  readonly transport?: Transport;
+  /** The dialect, where the transport allows one only. */
+  readonly codec?: Codec;
+  readonly principal?: Principal | null;
+  readonly client?: ClientIdentity | null;
 }

@@ -66,6 +66,8 @@ export class Server {
   #inputBytes = 0;
   #outputBytes = 0;
   #recordChars = 0;
+  /** The fewest bytes that found no room in all outboxes together; `null` when none wait for it. */
+  #refusedBytes: number | null = null;
 
   constructor(options: ServerOptions) {
     const { services, codecSettings, limits, diagnostics } = options;
@@ -78,7 +80,8 @@ export class Server {
       shared: new SharedEncodings(),
       turns: new Turns(),
       limits: () => this.#limits,
-      holdOutput: (bytes) => this.#outputBytes += bytes,
+      holdOutput: (bytes) => this.#holdOutput(bytes),
+      mayHoldOutput: (bytes) => this.#mayHoldOutput(bytes),
       holdInput: (bytes) => {
         this.#inputBytes += bytes;
         if (this.#inputBytes > INPUT_TOTAL_BYTES) this.#endLargestHolder();
@@ -88,7 +91,7 @@ export class Server {
       trusted: () => this.#limits.trustSocket ? TRUSTED : null,
       asRefusal: (error) => asRefusal(error, services, diagnostics),
     };
-    services.log.onAppended = () => this.#onAppended();
+    services.log.onAppended = () => this.#pump();
   }
 
   get connectionCount(): number {
@@ -166,8 +169,22 @@ export class Server {
     return Math.min(this.#limits.outboxBytes, fair);
   }
 
-  #onAppended(): void {
+  #pump(): void {
     for (const connection of this.#connections) connection.pump();
+  }
+
+  #mayHoldOutput(bytes: number): boolean {
+    if (this.#outputBytes + bytes <= OUTBOX_TOTAL_BYTES) return true;
+    this.#refusedBytes = Math.min(bytes, this.#refusedBytes ?? bytes);
+    return false;
+  }
+
+  #holdOutput(bytes: number): void {
+    this.#outputBytes += bytes;
+    if (bytes >= 0 || this.#refusedBytes === null) return;
+    if (this.#outputBytes + this.#refusedBytes > OUTBOX_TOTAL_BYTES) return;
+    this.#refusedBytes = null;
+    queueMicrotask(() => this.#pump());
   }
 
   async #accept(listener: Deno.Listener): Promise<void> {

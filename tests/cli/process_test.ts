@@ -1,6 +1,6 @@
 /** The daemon's process as `start`, `stop` and `restart` handle it: real ones, each in a directory of its own. */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import { daemonCommand } from "../../src/client/spawn.ts";
 import { type Finished, jsonLines, postern, posternCommand } from "../support/cli.ts";
 import { RawClient } from "../support/raw_client.ts";
@@ -168,6 +168,36 @@ Deno.test("start says what a crash left", async () => {
   assertEquals(code, 0, stderr);
   assert(stdout.startsWith("started: "), stdout);
   assert(stderr.includes(`(pid ${pid}`) && stderr.includes("did not stop in order"), stderr);
+});
+
+Deno.test("status says that the last daemon did not stop in order, and only then", async () => {
+  await using place = new Place();
+  const { pid } = await place.json("start");
+  Deno.kill(Number(pid), "SIGKILL");
+  const killed = await place.run("status");
+  assertEquals(killed.code, 3);
+  assertMatch(
+    killed.stderr,
+    new RegExp(`the last one \\(pid ${pid}, started \\S+\\) did not stop`),
+  );
+  assert(killed.stderr.includes(`logs --dir ${place.directory}`), killed.stderr);
+  await place.run("start");
+  await place.run("stop");
+  const stopped = await place.run("status");
+  assertEquals(stopped.code, 3);
+  assert(!stopped.stderr.includes("in order"), stopped.stderr);
+});
+
+Deno.test("while a daemon starts or stops, status does not say that it has died", async () => {
+  await using place = new Place();
+  const { pid } = await place.json("start");
+  Deno.kill(Number(pid), "SIGKILL");
+  using lock = Deno.openSync(`${place.directory}/daemon.lock`, { read: true, write: true });
+  while (!lock.tryLockSync(true));
+  const { code, stderr } = await place.run("status");
+  assertEquals(code, 3);
+  assert(!stderr.includes("in order"), stderr);
+  lock.unlockSync();
 });
 
 Deno.test("a stop does not wait for a subscriber that does not read", async () => {

@@ -39,10 +39,15 @@ Deno.test("a record is defined, set, read and removed from the command line", as
   assertEquals(await told(daemon, "list", "sensor.>"), "-- no records\n");
 });
 
-Deno.test("record set reads a pipe, and a negative number behind dashes", async () => {
+Deno.test("record set reads a pipe, and takes a negative number with or without dashes", async () => {
   await using daemon = await startTestDaemon();
   await told(daemon, "define", "a");
-  for (const [args, stdin] of [[[], '{\n"x": 1}\n'], [["-"], "[2]"], [["--", "-5"], ""]] as const) {
+  for (
+    const [args, stdin] of [[[], '{\n"x": 1}\n'], [["-"], "[2]"], [["--", "-5"], ""], [
+      ["-5"],
+      "",
+    ]] as const
+  ) {
     const all = ["record", "set", "a", "--dir", daemon.directory, ...args];
     assertEquals((await postern(all, { stdin })).code, 0);
     const seen = (await json(daemon, "get", "a")).value;
@@ -180,7 +185,9 @@ for (
     [["list", "a.>.b"], '"a.>.b"'],
     [["set", "a", "hello"], `as in '"hello"'`],
     [["set", "a"], "nothing"],
-    [["set", "a", "-5"], "behind --"],
+    [["set", "a", "-5x"], "JSON is expected"],
+    [["history", "a", "-n", "-5"], 'not "-5"'],
+    [["list", "a".repeat(257)], "a pattern is a name"],
     [["define", "a", "--capacity", "0"], "from 1 to 10000"],
     [["define", "a", "--schema", "/nowhere/x"], "/nowhere/x"],
     [["define", "a", "--schema", "{oops"], "{oops"],

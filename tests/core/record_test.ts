@@ -315,3 +315,33 @@ Deno.test("a value is kept to the letter, and a record has no value before its f
   await record.set(value).promise();
   assert(shownLatest(crashed(opened), "a") === `1=${value}`);
 });
+
+for (const [capacity, chars] of [[2, 3], [7, 3], [100, 3], [150, 3], [10, 30_000]] as const) {
+  Deno.test(`after every commit what is on disk of a ring of ${capacity} with ${chars} characters each is its last values, without a hole`, async () => {
+    const opened = openRecords();
+    const record = await define(opened, "a", { type: "spmc_ring", capacity });
+    const holes: string[] = [];
+    const { commit } = opened.store;
+    opened.store.commit = async (batch) => {
+      const outcome = await commit.call(opened.store, batch);
+      const kept = crashed(opened).records.get("test", "a").history(1e6);
+      const found = kept.map(({ sequence }) => sequence);
+      const last = found.at(-1) ?? 0;
+      const wanted = range(Math.max(1, last - capacity + 1), last);
+      if (found.join() !== wanted.join()) holes.push(found.join());
+      return outcome;
+    };
+    const commits = opened.store.batches.length;
+    for (let round = 0; round < 5; round++) {
+      const sets = range(1, capacity * 3).map(() => record.set("1".repeat(chars)));
+      // More are set while some of these are on disk and others wait.
+      await sets[capacity]!.promise();
+    }
+    await opened.log.drain();
+    assertEquals(holes, []);
+    assertEquals(record.sequence, capacity * 15);
+    if (chars === 3) {
+      assert(opened.store.batches.length - commits <= 5 * Math.ceil(capacity * 3 / 64) + 10);
+    }
+  });
+}

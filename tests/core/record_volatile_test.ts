@@ -179,3 +179,20 @@ Deno.test("a volatile mailbox gives each value once, and writes nothing of it", 
   await opened.log.drain();
   assertEquals(opened.store.batches.length, length);
 });
+
+Deno.test("sets that wait for a bound on its way write nothing more", async () => {
+  const opened = openRecords();
+  const record = await define(opened, "a", { volatile: true });
+  const puts = { bound: 0 };
+  const { put } = opened.log;
+  opened.log.put = (write) => {
+    puts.bound++;
+    return put.call(opened.log, write);
+  };
+  const release = opened.store.holdCommits();
+  for (let i = 1; i <= STRIDE + 100; i++) record.set("0");
+  const last = record.set("last");
+  assertEquals(puts.bound, 2, "one for each half of a stride");
+  release();
+  assertEquals((await last.promise()).sequence, STRIDE + 101);
+});

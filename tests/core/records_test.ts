@@ -14,6 +14,7 @@ import {
   shownHistory,
   shownLatest,
   stopped,
+  type TestDefinition,
   type TestRecords,
 } from "../support/test_records.ts";
 
@@ -224,21 +225,61 @@ Deno.test("sets on their way when their record is removed leave nothing on disk 
   }
 });
 
-Deno.test("a value that is taken from a mailbox after its removal leaves nothing on disk", async () => {
+Deno.test("a set that waits for a change is refused when its record is removed meanwhile", async () => {
   const opened = openRecords();
   const record = await define(opened, "a", { type: "mailbox" });
   const watcher = new NotingWatcher();
   record.watch(watcher, true);
-  const begun = opened.store.commitBegins();
-  await define(opened, "other");
-  await begun;
-  // The change and then the removal go before the value, which does not fit into the same commit.
   const changing = define(opened, "a", { type: "mailbox", writable: true });
-  const set = record.set(JSON.stringify("x".repeat(120_000)));
+  const set = record.set("1");
   const removing = opened.records.remove(record);
-  await Promise.all([changing, set.promise(), removing.promise()]);
+  const error = await assertRejects(() => set.promise(), PosternError);
+  assertEquals(error.code, "not_found");
+  await Promise.all([changing, removing.promise()]);
   await opened.log.drain();
-  assertEquals([watcher.told.length, keysOf(opened)], [1, ["record other"]]);
+  assertEquals([watcher.told, keysOf(opened)], [[], []]);
+});
+
+Deno.test("a new definition is checked behind every set before it, and is in force once it is on disk", async () => {
+  const opened = openRecords();
+  const record = await define(opened, "a");
+  const { definition } = record;
+  const seen: (string | undefined)[] = [];
+  const schemaOf = () => seen.push(record.definition.schema ?? "none");
+  const sets = [record.set("1"), record.set("2", 1), record.set("3", undefined, schemaOf)];
+  const changing = opened.records.define(definitionOf("a", { schema: "true" }), ({ latest }) => {
+    seen.push(latest?.value);
+  });
+  sets.push(record.set("4", undefined, schemaOf));
+  const begun = opened.store.commitBegins();
+  await sets[2]!.promise();
+  assertEquals(seen, ["none", "3"]);
+  await begun;
+  assertEquals([record.definition, opened.records.find(definition.typeId)], [definition, record]);
+  await changing.promise();
+  await sets[3]!.promise();
+  assertEquals(seen, ["none", "3", "true"]);
+  assertEquals([record.definition.schema, shownLatest(opened, "a")], ["true", "4=4"]);
+  assertEquals(opened.records.find(definition.typeId), undefined);
+});
+
+Deno.test("a new definition that is refused, by the check or the disk, lets what waits go on", async () => {
+  const opened = openRecords();
+  const record = await define(opened, "a");
+  const refusing = () => {
+    throw new PosternError("conflict", "does not fit");
+  };
+  const changing = opened.records.define(definitionOf("a", { schema: "true" }), refusing);
+  const set = record.set("1");
+  assertEquals((await assertRejects(() => changing.promise(), PosternError)).code, "conflict");
+  await set.promise();
+  opened.store.failNext(NO_DISK);
+  const failing = opened.records.define(definitionOf("a", { schema: "true" }));
+  const behind = record.set("2");
+  await assertRejects(() => failing.promise(), Error, "no disk");
+  await behind.promise();
+  assertEquals([record.definition.schema, shownLatest(opened, "a")], [null, "2=2"]);
+  assertEquals(crashed(opened).records.get("test", "a").definition.schema, null);
 });
 
 Deno.test("a definition behind a change and a removal waits for the removal", async () => {
@@ -386,27 +427,120 @@ Deno.test(`there are at most ${MAX_RECORDS} records, and removing one makes room
   assertEquals(crashed(opened).records.list().length, MAX_RECORDS);
 });
 
+Deno.test("a watch that ends while its record is removed is not told when that fails", async () => {
+  const opened = openRecords();
+  const record = await define(opened, "a");
+  for (const pattern of ["a", "*"]) {
+    const watcher = new NotingWatcher();
+    const watch = opened.records.watch(pattern, watcher, false);
+    opened.store.failNext(NO_DISK);
+    const removing = opened.records.remove(record);
+    watch.end();
+    await assertRejects(() => removing.promise(), Error, "no disk");
+    await record.set("1").promise();
+    assertEquals([watcher.told, record.watcherCount], [[], 0]);
+  }
+});
+
+Deno.test("only the name of a mailbox takes from it, and only who may", async () => {
+  const opened = openRecords();
+  const box = await define(opened, "a.box", { type: "mailbox" });
+  await box.set("1").promise();
+  const [pattern, refused, name] = range(1, 3).map(() => new NotingWatcher());
+  opened.records.watch("a.*", pattern!, true);
+  opened.records.watch("a.box", refused!, true, () => false).ready();
+  assertEquals([shownLatest(opened, "a.box"), box.watcherCount], ["1=1", 0]);
+  opened.records.watch("a.box", name!, true);
+  assertEquals([pattern!.told, refused!.told, name!.told], [[], [], ["1=1"]]);
+  await opened.records.remove(box).promise();
+  // What is defined later under the names that are watched follows the same rule.
+  const anew = await define(opened, "a.box", { type: "mailbox" });
+  await anew.set("2").promise();
+  assertEquals([pattern!.told, refused!.told, name!.told], [[], [], ["1=1", "1=2"]]);
+});
+
+Deno.test("reading a computed record tells its watchers nothing, however often", async () => {
+  const opened = openRecords();
+  const record = await define(opened, "aimx.x", { volatile: true });
+  let calls = 0;
+  await opened.records.compute(record, () => String(++calls)).promise();
+  const watcher = new NotingWatcher();
+  opened.records.watch("aimx.x", watcher, true);
+  const read = range(1, 100).map(() => shownLatest(opened, "aimx.x"));
+  assertEquals([new Set(read), watcher.told, calls], [new Set(["2=2"]), ["2=2"], 2]);
+  opened.records.refreshWatched();
+  assertEquals([watcher.told, shownLatest(opened, "aimx.x")], [["2=2", "3=3"], "3=3"]);
+});
+
+Deno.test("schemas are in the account of all values, at a define and a redefine, and leave it with their record", async () => {
+  const opened = openRecords();
+  const text = (mebi: number) => JSON.stringify("x".repeat(mebi * 1024 * 1024 - 2));
+  const ring = await define(opened, "ring", { type: "spmc_ring", capacity: 64, volatile: true });
+  for (let i = 0; i < 63; i++) await ring.set(text(1)).promise();
+  const half = "x".repeat(512 * 1024);
+  const kept = await define(opened, "kept", { schema: half });
+  const full = async (definition: TestDefinition, name: string) => {
+    const error = await assertRejects(
+      async () => await define(opened, name, definition),
+      PosternError,
+    );
+    assertEquals([error.code, error.details], ["storage_full", { limit: MAX_VALUE_CHARS }]);
+  };
+  await full({ schema: half + "xx" }, "other");
+  await full({ schema: half + half + "x" }, "kept");
+  opened.store.failNext(NO_DISK);
+  await assertRejects(() => define(opened, "other", { schema: half }), Error, "no disk");
+  const other = await define(opened, "other", { schema: half });
+  await full({ schema: "x" }, "third");
+  for (const { records } of [opened, crashed(opened)]) assertEquals(records.list().length, 3);
+  await opened.records.remove(other).promise();
+  await define(opened, "kept", { schema: half + half });
+  await full({ schema: "x" }, "third");
+  await define(opened, "kept", { schema: null });
+  await define(opened, "third", { schema: half + half });
+  assertEquals(kept.definition.schema, null);
+});
+
+Deno.test("values on their way are in the account, and a smaller one may always take a larger one's place", async () => {
+  const opened = openRecords();
+  const value = JSON.stringify("x".repeat(1024 * 1024 - 2));
+  const ring = await define(opened, "ring", { type: "spmc_ring", capacity: 64 });
+  const sets = range(1, 64).map(() => ring.set(value));
+  const latest = await define(opened, "latest");
+  await assertRejects(() => latest.set("1").promise(), PosternError, "at most 67108864");
+  await Promise.all(sets.map((set) => set.promise()));
+  await assertRejects(() => latest.set("1").promise(), PosternError, "at most 67108864");
+  assertEquals((await ring.set(value).promise()).sequence, 65);
+  await ring.set(value.slice(0, -2) + '"').promise();
+  assertEquals((await latest.set("1").promise()).sequence, 1);
+  opened.store.failNext(NO_DISK);
+  await assertRejects(() => ring.set("1").promise(), Error, "no disk");
+  await assertRejects(() => latest.set("12").promise(), PosternError, "at most 67108864");
+});
+
 Deno.test("all values together are bounded; overwriting and removing make room, a crash keeps the account", async () => {
   const opened = openRecords();
   const ring = await define(opened, "ring", { type: "spmc_ring", capacity: 64, volatile: true });
   const value = JSON.stringify("x".repeat(1024 * 1024 - 2));
-  for (let i = 0; i < 63; i++) await opened.records.set(ring, value).promise();
+  for (let i = 0; i < 63; i++) await ring.set(value).promise();
   const box = await define(opened, "box", { type: "mailbox" });
-  await opened.records.set(box, value).promise();
+  await box.set(value).promise();
   const latest = await define(opened, "latest");
-  const refused = () => {
-    const error = assertThrows(() => opened.records.set(latest, "1"), PosternError);
+  const empty = await define(opened, "empty");
+  const refused = async () => {
+    const error = await assertRejects(() => empty.set("1").promise(), PosternError);
     assertEquals([error.code, error.details], ["storage_full", { limit: MAX_VALUE_CHARS }]);
   };
-  refused();
+  await refused();
   box.watch(new NotingWatcher(), true);
-  await opened.records.set(latest, value).promise();
-  refused();
+  await latest.set(value).promise();
+  await refused();
   const again = crashed(opened);
   const full = await define(again, "full", { type: "spmc_ring", capacity: 64, volatile: true });
-  for (let i = 0; i < 63; i++) await again.records.set(full, value).promise();
-  assertThrows(() => again.records.set(full, value), PosternError, "at most 67108864 characters");
+  for (let i = 0; i < 63; i++) await full.set(value).promise();
+  const other = again.records.get("test", "empty");
+  await assertRejects(() => other.set("1").promise(), PosternError, "at most 67108864 characters");
   await opened.records.remove(ring).promise();
-  for (let i = 0; i < 200; i++) await opened.records.set(latest, value).promise();
+  for (let i = 0; i < 200; i++) await latest.set(value).promise();
   assertEquals(latest.sequence, 201);
 });

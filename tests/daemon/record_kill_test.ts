@@ -105,8 +105,8 @@ async function check(
   assertEquals(found.at(-1), sequence);
   // A reply stops before 1 MiB, with the newest.
   const from = history.has_more ? found[0]! : Math.max(1, sequence - capacity + 1);
-  for (let n = from; n <= least; n++) {
-    assert(found.includes(n), `${name} ${n} was acknowledged, and is not in ${found}`);
+  for (let n = from; n <= sequence; n++) {
+    assert(found.includes(n), `${name} ${n} is not in ${found}`);
   }
   return sequence;
 }

@@ -166,6 +166,31 @@ Deno.test("of many that begin on one dead socket at once, one wins and stays rea
   }
 });
 
+Deno.test("a lock that a foreign program has on the socket's directory delays nothing", async () => {
+  await using stage = new Stage();
+  const { socketPath } = stage;
+  using foreign = Deno.openSync(stage.directory, { read: true });
+  foreign.lockSync(true);
+  {
+    await using _db = await postern().withRemoteAccess({ socketPath }).build();
+    await stage.aimx();
+  }
+  assertEquals([...Deno.readDirSync(stage.directory)], []);
+});
+
+Deno.test("a socket's lock that a crash left is taken over, and who holds one is waited for", async () => {
+  await using stage = new Stage();
+  const { socketPath } = stage;
+  using held = Deno.openSync(`${socketPath}.lock`, { write: true, create: true, mode: 0o600 });
+  held.lockSync(true);
+  const building = postern().withRemoteAccess({ socketPath }).build();
+  await assertRejects(() => stage.connect());
+  held.unlockSync();
+  await using _db = await building;
+  await stage.aimx();
+  await assertRejects(() => Deno.lstat(`${socketPath}.lock`), Deno.errors.NotFound);
+});
+
 Deno.test("what is closed leaves no socket and no temporary file", async () => {
   await using stage = new Stage();
   const { socketPath } = stage;

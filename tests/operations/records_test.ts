@@ -7,7 +7,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { encodeJson } from "../../src/codecs/json.ts";
 import { PosternError } from "../../src/core/errors.ts";
 import { type Scope, SCOPES } from "../../src/core/principal.ts";
-import { Producer } from "../../src/core/record.ts";
+import { Producer } from "../../src/core/producer.ts";
 import { RecordPolicy, type RecordPolicySettings } from "../../src/core/record_policy.ts";
 import { Ticket } from "../../src/core/ticket.ts";
 import type { Context } from "../../src/operations/operation.ts";
@@ -231,6 +231,19 @@ Deno.test("a schema has at most 32 KiB of text", async () => {
   assertEquals((await outcome("record.define", wide, context)).code, "too_large");
 });
 
+Deno.test("a value that takes too long to check is refused and says so", async () => {
+  const opened = openRecords();
+  const context = contextOf(opened, OWNER);
+  await outcome("record.define", { name: "x", schema: { pattern: "(?=.*b)a" } }, context);
+  const { code, message } = await outcome(
+    "record.set",
+    { name: "x", value: "a".repeat(100_000) },
+    context,
+  );
+  assertEquals(code, "invalid_params");
+  assertMatch(message, /^record\.set: value: .*takes too many steps/);
+});
+
 Deno.test("a new schema that the present value does not match is conflict, and names where", async () => {
   const opened = openRecords();
   const context = contextOf(opened, OWNER);
@@ -270,4 +283,81 @@ Deno.test("a history stops before a megabyte, with the newest, and says that the
   const { values, has_more } = JSON.parse(text);
   assert(text.length < 1024 * 1024);
   assertEquals([values.length, values.at(-1).sequence, has_more], [10, 20, true]);
+});
+
+async function resultOf(operation: string, params: unknown, context: Context): Promise<unknown> {
+  const handled = invoke({ operation, params, opened: false }, context);
+  return JSON.parse(encodeJson(await (handled instanceof Ticket ? handled.promise() : handled)));
+}
+
+async function namesListed(params: unknown, context: Context): Promise<string[]> {
+  const list = await resultOf("record.list", params, context) as { name: string }[];
+  return list.map(({ name }) => name);
+}
+
+Deno.test("a list is of the names that match, after one of them, at most so many", async () => {
+  const opened = openRecords();
+  for (const name of ["a.x", "a.y", "a.z", "b.x"]) await define(opened, name);
+  const context = contextOf(opened, OWNER);
+  assertEquals(await namesListed({}, context), ["a.x", "a.y", "a.z", "b.x"]);
+  assertEquals(await namesListed({ pattern: "*.x" }, context), ["a.x", "b.x"]);
+  assertEquals(await namesListed({ after: "a.x", limit: 2 }, context), ["a.y", "a.z"]);
+  assertEquals(await namesListed({ after: "a.xx", pattern: "a.>" }, context), ["a.y", "a.z"]);
+  assertEquals(await namesListed({ after: "b.x" }, context), []);
+});
+
+Deno.test("a list of many large schemas stops before 1 MiB, and goes on after its last name to all of them", async () => {
+  const opened = openRecords();
+  const context = contextOf(opened, OWNER);
+  const schema = { type: "number", description: "x".repeat(30_000) };
+  const names = Array.from({ length: 100 }, (_, i) => `r${1000 + i}`);
+  for (const name of names) await resultOf("record.define", { name, schema }, context);
+  const listed: string[] = [];
+  for (let after = "", pages = 0;; pages++) {
+    const handled = await invoke(
+      { operation: "record.list", params: { after }, opened: false },
+      context,
+    );
+    const text = encodeJson(handled);
+    const page = JSON.parse(text) as { name: string; schema: unknown }[];
+    assert(text.length < 1024 * 1024 && pages < 10, `${text.length} characters`);
+    if (page.length === 0) break;
+    assertEquals(page[0]!.schema, schema);
+    listed.push(...page.map(({ name }) => name));
+    after = page.at(-1)!.name;
+  }
+  assertEquals(listed, names);
+});
+
+Deno.test("a record that is defined anew holds no value that its schema refuses, however the two cross", async () => {
+  const opened = openRecords();
+  const context = contextOf(opened, OWNER);
+  await resultOf("record.define", { name: "a" }, context);
+  const release = opened.store.holdCommits();
+  const set = outcome("record.set", { name: "a", value: "text" }, context);
+  const narrowed = outcome("record.define", { name: "a", schema: { type: "number" } }, context);
+  release();
+  assertEquals([(await set).code, (await narrowed).code], ["ok", "conflict"]);
+  await resultOf("record.set", { name: "a", value: 1 }, context);
+  const releaseAgain = opened.store.holdCommits();
+  const defining = outcome("record.define", { name: "a", schema: { type: "number" } }, context);
+  // The type id is made asynchronously; the set must come after the definition has begun.
+  await opened.store.commitBegins();
+  const crossing = outcome("record.set", { name: "a", value: "text" }, context);
+  releaseAgain();
+  assertEquals([(await defining).code, (await crossing).code], ["ok", "invalid_params"]);
+  const { value } = await resultOf("record.get", { name: "a" }, context) as { value: unknown };
+  assertEquals(value, 1);
+});
+
+Deno.test("the daemon's own records are never shown as writable, whatever is opted in", async () => {
+  const opened = openRecords();
+  await define(opened, "aimx.x", { volatile: true });
+  await define(opened, "b");
+  const context = contextOf(opened, { ...OWNER, policy: "read_write", writable: [">"] });
+  const list = await resultOf("record.list", {}, context) as { name: string; writable: boolean }[];
+  assertEquals(list.map(({ name, writable }) => [name, writable]), [["aimx.x", false], [
+    "b",
+    true,
+  ]]);
 });

@@ -207,3 +207,42 @@ Deno.test("SIGHUP re-reads the policy from the file", async () => {
   assertMatch(await process.says(/SIGHUP:/), /read again$/);
   assertEquals((await client.askBare({ id: 2, ...define })).result.writable, true);
 });
+
+Deno.test("remote access takes from a mailbox only where it may set it, and never by a pattern", async () => {
+  for (const policy of ["read_only", "read_write"] as const) {
+    await using daemon = await startTestDaemon({ config: { records: { policy } } });
+    const local = await localClient(daemon);
+    await local("record.define", { name: "box.mine", buffer_type: "mailbox", writable: true });
+    await local("record.define", { name: "box.other", buffer_type: "mailbox" });
+    for (const name of ["box.mine", "box.other"]) await local("record.set", { name, value: 1 });
+    const isOpen = policy === "read_write";
+    for (const token of [false, true]) {
+      const client = await openAimx(daemon, { token });
+      assertEquals(
+        await client.codeOf("record.subscribe", { name: "box.other" }),
+        "PERMISSION_DENIED",
+      );
+      await client.call("record.subscribe", { name: "box.>" });
+      await client.expectNothingPushed();
+      const expected = isOpen && token ? "ok" : "PERMISSION_DENIED";
+      assertEquals(await client.codeOf("record.subscribe", { name: "box.mine" }), expected);
+      if (expected === "ok") assertEquals((await client.event()).name, "box.mine");
+      await client.expectNothingPushed();
+    }
+    assertEquals((await local("record.get", { name: "box.other" })).value, 1);
+  }
+});
+
+Deno.test("a remote watch does not begin to take when its record becomes a mailbox", async () => {
+  await using daemon = await startTestDaemon();
+  const local = await localClient(daemon);
+  await local("record.define", { name: "a" });
+  const client = await openAimx(daemon, { token: true });
+  await client.call("record.subscribe", { name: "a" });
+  await client.call("event.subscribe", { channels: ["record.a"] });
+  await local("record.remove", { name: "a" });
+  await local("record.define", { name: "a", buffer_type: "mailbox" });
+  await local("record.set", { name: "a", value: 1 });
+  await client.expectNothingPushed();
+  assertEquals((await local("record.get", { name: "a" })).value, 1);
+});

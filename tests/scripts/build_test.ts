@@ -91,7 +91,7 @@ Deno.test("the program needs its Worker's files, and none that are only types or
     assert(!files.includes(file), file);
   }
   assert(!files.some((file) => file.startsWith("tests/")));
-  assertEquals(packages, ["@cfworker/json-schema", "@logtape/logtape", "deno-std", "zod"]);
+  assertEquals(packages, ["@logtape/logtape", "deno-std", "zod"]);
 });
 
 Deno.test("compiling asks for the Worker, no prompt, the bound of the heap and named rights", () => {

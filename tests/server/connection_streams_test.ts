@@ -42,7 +42,13 @@ Deno.test("two subscriptions whose outbox is always full take turns, and neither
     limits: () => ({ maxSubscriptions: 2 }),
   } as unknown as ServerContext);
   for (let i = 0; i < 2; i++) {
-    streams.open(CODEC, { consumer: null, filter: ALL_EVENTS, from: 1, replayTo: count });
+    streams.open(CODEC, {
+      consumer: null,
+      filter: ALL_EVENTS,
+      from: 1,
+      replayTo: count,
+      mayTake: () => false,
+    });
     streams.begin();
   }
   await streams.finish();

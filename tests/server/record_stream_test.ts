@@ -36,15 +36,20 @@ interface Reader {
 
 function read(
   { records }: TestRecords,
-  options: Partial<RecordStreamOptions> & { limit?: number } = {},
+  options: Partial<RecordStreamOptions> & {
+    limit?: number;
+    holdOutput?: (bytes: number) => void;
+    mayHold?: (bytes: number) => boolean;
+  } = {},
 ): Reader {
-  const { limit = 4 * 1024 * KIB, ...more } = options;
+  const { limit = 4 * 1024 * KIB, holdOutput = () => {}, mayHold, ...more } = options;
   const writer = new SlowWriter();
   const held = { now: 0, most: 0 };
   const counted = { dropped: 0 };
   const outbox = new Outbox(writer, {
-    hold: () => {},
+    hold: holdOutput,
     limitBytes: () => limit,
+    ...(mayHold === undefined ? {} : { mayHold }),
     onRoom: () => stream.pump(),
     onBroken: () => {},
   });
@@ -54,6 +59,7 @@ function read(
     patterns: ["a"],
     queueSize: 10,
     sendInitial: true,
+    mayTake: () => true,
     encode: ({ name, sequence, value }, dropped) => `${name} ${sequence} ${dropped} ${value}\n`,
     hold: (chars) => {
       held.now += chars;
@@ -291,4 +297,36 @@ Deno.test("a mailbox goes round a reader that does not read, and back to it when
   slow.writer.go();
   assertEquals(sequencesOf((await slow.told()).slice(1)), [5]);
   assertEquals([record.latest, slow.counted.dropped], [null, 0]);
+});
+
+Deno.test("long lines wait where they can be dropped while all outboxes together have no room for them", async () => {
+  const opened = openRecords();
+  const record = await ringOf(opened);
+  const total = { now: 0, most: 0 };
+  const limit = 4 * 1024 * KIB;
+  const shared = {
+    holdOutput: (bytes: number) => {
+      total.now += bytes;
+      total.most = Math.max(total.most, total.now);
+    },
+    mayHold: (bytes: number) => total.now + bytes <= limit,
+  };
+  const readers = Array.from({ length: 30 }, () => read(opened, shared));
+  for (const { stream, writer } of readers) {
+    stream.begin();
+    writer.stop();
+  }
+  // Of a character that takes three bytes.
+  for (let i = 0; i < 3; i++) record.set(JSON.stringify("\u20ac".repeat(300 * KIB)));
+  for (const { writer } of readers) writer.go();
+  for (const { stream, outbox } of readers) {
+    stream.pump();
+    await outbox.flushed();
+  }
+  for (const reader of readers) {
+    reader.stream.pump();
+    const told = await reader.told();
+    assertEquals([told.at(-1)!.sequence, told.length + droppedIn(told)], [3, 3]);
+  }
+  assert(total.most <= limit + 1024 * KIB, `${total.most} bytes in all outboxes`);
 });

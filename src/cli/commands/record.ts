@@ -6,8 +6,9 @@ import { EXIT, UsageError } from "../exit_codes.ts";
 import { readAllInput, readNamedFile } from "../input.ts";
 import { objectText, requireJson } from "../json_argument.ts";
 import { definitionLine, historyText, recordTable, valueText } from "../record_format.ts";
+import { listRecords } from "../record_list.ts";
 import { withRecordNames } from "../record_names.ts";
-import { overlaps, requirePattern } from "../record_pattern.ts";
+import { requirePattern } from "../record_pattern.ts";
 import { withClient } from "../session.ts";
 import { suggestion } from "../suggestion.ts";
 
@@ -92,6 +93,7 @@ export const command: Command = {
     "record watch 'sensor.>' --json | jq .value",
   ],
   arguments: [1, Infinity],
+  takesJson: true,
   choices: Object.keys(ACTIONS),
   async run(context) {
     const [name = "", ...args] = context.args;
@@ -120,8 +122,7 @@ function requireFitting(name: string, action: Action, { args, values }: Context)
 function list(context: Context): Promise<number> {
   const pattern = requirePattern(context.args[0] ?? ">");
   return withClient(context, async (client) => {
-    const all = await client.call("record.list");
-    const records = all.filter(({ name }) => overlaps(pattern, name));
+    const records = await listRecords(client, pattern);
     await context.out.result({ records }, () => recordTable(records));
     return EXIT.ok;
   });

@@ -13,6 +13,7 @@ export const command: Command = {
   details: [
     "Exits with 0 when it is well, and with 1 when it is degraded: then something cannot be",
     "written, such as a full disk; reading goes on. With --json it tells all there is.",
+    "Where none runs, it is said if the last one did not stop in order, and which it was.",
   ],
   options: [],
   examples: ["status", "status --json", "status --json | jq .health.components"],

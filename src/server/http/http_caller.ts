@@ -9,7 +9,7 @@ import { PosternError } from "../../core/errors.ts";
 import { Departure } from "../../core/departure.ts";
 import type { ClientIdentity } from "../../core/clients.ts";
 import type { Principal } from "../../core/principal.ts";
-import { Producer } from "../../core/record.ts";
+import { Producer } from "../../core/producer.ts";
 import type { Caller, LogSubscriptionRequest } from "../../operations/operation.ts";
 
 export interface HttpCallerOptions {
