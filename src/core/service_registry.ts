@@ -39,7 +39,11 @@ export interface CallerIdentity {
 
 /** Whoever carries calls out: a connection. Neither method throws. */
 export interface Provider {
-  /** Gives it a call; it answers by {@linkcode ServiceRegistry.answer}. */
+  /**
+   * Gives it a call; it answers by {@linkcode ServiceRegistry.answer}.
+   *
+   * @param method `service.method`: one provider may offer several services.
+   */
   call(id: string, method: string, params: JsonText, caller: CallerIdentity): void;
   /** Nobody waits for the call's answer any more. */
   cancel(id: string): void;
@@ -308,8 +312,8 @@ export class ServiceRegistry {
       waiting.delete(call);
       call.at = next!;
       next!.running.add(call);
-      const { method, params, caller } = call.request;
-      next!.provider.call(call.id, method, params, caller);
+      const { service: name, method, params, caller } = call.request;
+      next!.provider.call(call.id, `${name}.${method}`, params, caller);
     }
   }
 

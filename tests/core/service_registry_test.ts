@@ -80,7 +80,7 @@ Deno.test("a call reaches its provider with its caller, and its answer comes bac
   const provider = provide(services, "math");
   const params = new JsonText('{"a":1.50}');
   const call = services.call(request("math", { params })).promise();
-  assertEquals(provider.calls, ['do {"a":1.50} o-a']);
+  assertEquals(provider.calls, ['math.do {"a":1.50} o-a']);
   assertEquals(services.list().map(({ running, waiting }) => [running, waiting]), [[1, 0]]);
   assert(services.hasCallOf(provider, "o-a") && !services.hasCallOf(provider, "o-b"));
   assert(services.answer(provider, provider.ids[0]!, { result: 7 }));
@@ -129,9 +129,9 @@ Deno.test("calls beyond what a provider takes wait, in order, and no longer than
   const calls = [1, 2, 3, 4].map((n) =>
     services.call(request("math", { params: new JsonText(`${n}`), timeoutMs: n * 1000 })).promise()
   );
-  assertEquals(provider.calls, ["do 1 o-a", "do 2 o-a"]);
+  assertEquals(provider.calls, ["math.do 1 o-a", "math.do 2 o-a"]);
   services.answer(provider, provider.ids[1]!, { result: "second" });
-  assertEquals(provider.calls.at(-1), "do 3 o-a");
+  assertEquals(provider.calls.at(-1), "math.do 3 o-a");
   assertEquals(await calls[1], "second");
   clock.step(999);
   services.expire();
@@ -140,7 +140,7 @@ Deno.test("calls beyond what a provider takes wait, in order, and no longer than
   services.expire();
   await refusedLater(calls[0]!, "timeout");
   assertEquals(provider.cancelled, [provider.ids[0]]);
-  assertEquals(provider.calls.at(-1), "do 4 o-a", "its place is free");
+  assertEquals(provider.calls.at(-1), "math.do 4 o-a", "its place is free");
   assertEquals(services.answer(provider, provider.ids[0]!, { result: "late" }), false);
 });
 

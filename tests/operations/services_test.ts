@@ -97,7 +97,7 @@ Deno.test("a service is registered, listed and called, by those whose scopes all
   });
   const call = { service: "math", method: "add", params: { a: 1 } };
   assertEquals(await ask("service.call", call, contextOf(["send", "read"])), {
-    method: "add",
+    method: "math.add",
     params: '{"a":1}',
     caller: { originator: "o-caller", scopes: ["send", "read"] },
   });
