@@ -104,3 +104,32 @@ Deno.test("an answer to a call that is none of the connection's changes nothing"
   await math.send({ jsonrpc: "2.0", id, result: "true one" });
   assertEquals((await caller.next()).result, "true one");
 });
+
+Deno.test("a route makes a request over HTTP a call, with path, query and body as its parameters", async () => {
+  await using daemon = await startTestDaemon();
+  const jobs = await rpc(daemon);
+  const { result } = await call(jobs, "service.register", {
+    name: "jobs",
+    methods: [{ name: "stop" }],
+    routes: [{ method: "POST", path: "/api/jobs/:id/stop", call: "stop" }],
+  });
+  assertEquals(result.routes.length, 1);
+  const http = daemon.http();
+  const target = "/api/jobs/7/stop?why=late&id=no";
+  const body = JSON.stringify({ force: true, why: "no" });
+  const asking = http.ask(target, { method: "POST", body });
+  const asked = await answer(jobs, (params) => ({ result: { stopped: params.id } }));
+  assertEquals(asked.method, "jobs.stop");
+  assertEquals(asked.params, { force: true, why: "late", id: "7" });
+  const answered = await asking;
+  assertEquals([answered.status, answered.body], [200, { stopped: "7" }]);
+  const refusing = http.ask(target, { method: "POST" });
+  const error = { code: -32000, message: "no such job", data: { code: "not_found" } };
+  await answer(jobs, () => ({ error }));
+  assertEquals((await refusing).status, 404);
+  assertEquals((await http.ask(target, { method: "POST", body: "[1]" })).status, 400);
+  assertEquals((await http.ask(target)).status, 405);
+  assertEquals((await http.ask("/api/other")).status, 404);
+  const stranger = daemon.http(null);
+  assertEquals((await stranger.ask(target, { method: "POST", body })).status, 401);
+});

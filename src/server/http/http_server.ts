@@ -23,6 +23,7 @@ import { Listener } from "./listener.ts";
 import { RequestBodies } from "./request_body.ts";
 import { errorResponse, type Exchange, jsonResponse, type Route } from "./route.ts";
 import { answerRpc } from "./rpc.ts";
+import { SERVICE_ROUTES, serviceRoute } from "./service_routes.ts";
 import { WebSocketWire } from "./web_socket_wire.ts";
 
 export interface HttpSettings {
@@ -168,15 +169,33 @@ export class HttpServer {
       route.method === method || (method === "HEAD" && route.method === "GET")
     );
     if (found !== undefined) return found;
-    if (here.length === 0) {
+    const methods = url.pathname.startsWith(SERVICE_ROUTES)
+      ? this.#options.context.services.provided.routeMethods(url.pathname)
+      : here.map(({ route }) => route.method);
+    const provided = this.#findProvided(method, url);
+    if (provided !== null) return { route: provided, params: {} };
+    if (methods.length === 0) {
       throw new PosternError("not_found", `there is nothing at ${shown(url.pathname)}`);
     }
-    const allow = [...new Set(here.map(({ route }) => route.method))].join(", ");
+    const allow = [...new Set(methods)].join(", ");
     throw new PosternError(
       "invalid_request",
       `${shown(url.pathname)} takes ${allow}, got ${shown(method)}`,
       { allow },
     );
+  }
+
+  /** What a service declares, or `null`. */
+  #findProvided(method: string, url: URL): Route | null {
+    if (!url.pathname.startsWith(SERVICE_ROUTES)) return null;
+    const { services, limits } = this.#options.context;
+    const match = services.provided.route(method, url.pathname);
+    if (match === null) return null;
+    return serviceRoute(match, {
+      services,
+      bodies: this.#bodies,
+      maxBytes: limits().maxLineBytes,
+    });
   }
 
   #ownRoutes(): Route[] {

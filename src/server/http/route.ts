@@ -16,7 +16,7 @@ export interface Exchange {
 
 /** One line of the table. */
 export interface Route {
-  readonly method: "GET" | "POST";
+  readonly method: string;
   readonly path: string;
   handle(exchange: Exchange): Response | Promise<Response>;
 }

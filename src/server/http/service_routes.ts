@@ -1,0 +1,53 @@
+/**
+ * Routes that services declare, below `/api/`: a request is a call of one of their methods.
+ *
+ * Path, query and body become the call's parameters; where two of them have the same name, the path's is taken before
+ * the query's and that before the body's. What the method answers is the body of the answer.
+ */
+
+import { encodeJson, isObject, parseMessage } from "../../codecs/json.ts";
+import { PosternError } from "../../core/errors.ts";
+import type { RouteMatch } from "../../core/routes.ts";
+import { Ticket } from "../../core/ticket.ts";
+import type { Services } from "../../operations/operation.ts";
+import { invoke } from "../../operations/registry.ts";
+import type { RequestBodies } from "./request_body.ts";
+import { type Exchange, type Route, textResponse } from "./route.ts";
+
+/** Where every route of a service begins. */
+export const SERVICE_ROUTES = "/api/";
+
+/** The route that a request leads to, as one of the table. */
+export function serviceRoute(
+  match: RouteMatch,
+  { services, bodies, maxBytes }: {
+    readonly services: Services;
+    readonly bodies: RequestBodies;
+    readonly maxBytes: number;
+  },
+): Route {
+  const { service, route } = match;
+  const answer = async (exchange: Exchange, body: string): Promise<Response> => {
+    const params = paramsOf(match, exchange.url, body);
+    const called = invoke({
+      operation: "service.call",
+      params: { service, method: route.call, params },
+      opened: false,
+    }, { services, caller: exchange.caller });
+    const result = await (called instanceof Ticket ? called.promise() : called);
+    return textResponse(encodeJson(result ?? null));
+  };
+  return {
+    method: route.method,
+    path: route.path,
+    handle: (exchange) => bodies.use(exchange.request, maxBytes, (body) => answer(exchange, body)),
+  };
+}
+
+function paramsOf({ params }: RouteMatch, url: URL, body: string): Record<string, unknown> {
+  const given = body.trim() === "" ? {} : parseMessage(body);
+  if (!isObject(given)) {
+    throw new PosternError("invalid_request", "the body must be a JSON object, or empty");
+  }
+  return { ...given, ...Object.fromEntries(url.searchParams), ...Object.fromEntries(params) };
+}
