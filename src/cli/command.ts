@@ -8,8 +8,6 @@ import { KINDS } from "../core/kinds.ts";
 import type { Output } from "./output.ts";
 import type { Values } from "./values.ts";
 
-export { KINDS };
-
 /** One option of a command. Its name is written `--name`, its short form `-s`. */
 export interface Option {
   readonly name: string;

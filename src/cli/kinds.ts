@@ -6,7 +6,7 @@
  */
 
 import { PosternError, shown } from "../client/mod.ts";
-import { KINDS } from "./command.ts";
+import { KINDS } from "../core/kinds.ts";
 import { suggestion } from "./suggestion.ts";
 
 /** Runs `ask`, and adds to a refusal that names one of these kinds which known kind is nearest to it. */

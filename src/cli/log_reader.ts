@@ -6,6 +6,7 @@
 
 import { join } from "@std/path";
 import { PosternError } from "../client/mod.ts";
+import { waitFor } from "../client/reconnect.ts";
 import type { Context, Option } from "./command.ts";
 import { EXIT } from "./exit_codes.ts";
 import { interruptible } from "./interrupt.ts";
@@ -69,21 +70,8 @@ async function follow(follower: LogFollower, shown: Shown, out: Output): Promise
       for (const lines of follower.news()) await print(lines, shown, out);
       if (follower.missed) await out.note("postern: the log was cut here, lines may be missing");
       follower.missed = false;
-      await pause(LOOK_MS, interrupted.signal);
+      await waitFor(LOOK_MS, interrupted.signal);
     }
-  });
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener("abort", done);
-    if (signal.aborted) done();
   });
 }
 

@@ -121,7 +121,8 @@ export function isRefusal(error: unknown): boolean {
   return !(error instanceof PosternError && PASSING.has(error.code));
 }
 
-function waitFor(ms: number, signal: AbortSignal): Promise<void> {
+/** Resolves after so long, or when the signal is aborted. */
+export function waitFor(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {
       clearTimeout(timer);

@@ -68,7 +68,7 @@ export function isAimx(message: unknown): boolean {
 export class AimxCodec implements Codec {
   readonly dialect = "aimx";
   readonly singleSubscription = false;
-  readonly takesCalls = false;
+  readonly calls = null;
   readonly isRemote = true;
   readonly hearsBroadcast = false;
   #greeted = false;
@@ -147,15 +147,6 @@ export class AimxCodec implements Codec {
 
   /** Nobody hears events here without having asked for them. */
   encodeBroadcast(): string {
-    return "";
-  }
-
-  /** Calls come over JSON-RPC. */
-  encodeCall(): string {
-    return "";
-  }
-
-  encodeCancel(): string {
     return "";
   }
 

@@ -88,7 +88,7 @@ export function isAxon(message: unknown): boolean {
 export class AxonCodec implements Codec {
   readonly dialect = "axon";
   readonly singleSubscription = true;
-  readonly takesCalls = false;
+  readonly calls = null;
   readonly isRemote = false;
   readonly isOver = false;
   readonly #settings: CodecSettings;
@@ -157,15 +157,6 @@ export class AxonCodec implements Codec {
 
   encodeBroadcast(event: LogEvent, gap: Gap | null): string {
     return `{"inbound":true,"envelope":${event.envelope}${gapField(gap)}}`;
-  }
-
-  /** Calls come over JSON-RPC. */
-  encodeCall(): string {
-    return "";
-  }
-
-  encodeCancel(): string {
-    return "";
   }
 
   sharedEncoding({ replay }: { replay: boolean }): string {

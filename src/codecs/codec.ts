@@ -38,6 +38,13 @@ export interface ClientCall {
   readonly caller: { readonly originator: string | null; readonly scopes: readonly string[] };
 }
 
+/** How calls are written. */
+export interface CallCodec {
+  encodeCall(call: ClientCall): string;
+  /** Says that nobody waits for a call's answer any more. */
+  encodeCancel(id: string): string;
+}
+
 /** What one message asks for. */
 export interface DecodedMessage {
   /** At least one, or an answer. */
@@ -95,12 +102,8 @@ export interface Codec {
   encodeEvent(event: LogEvent, delivery: Delivery): string;
   encodeRecordEvent(update: RecordUpdate, delivery: RecordDelivery): string;
   encodeBroadcast(event: LogEvent, gap: Gap | null): string;
-  /** Whether a client that speaks it can be called. */
-  readonly takesCalls: boolean;
-  /** A call for the client to carry out; only where it takes calls. */
-  encodeCall(call: ClientCall): string;
-  /** Says that nobody waits for a call's answer any more. */
-  encodeCancel(id: string): string;
+  /** How a client that speaks it is called; `null` where it cannot be. */
+  readonly calls: CallCodec | null;
   /** Equal for deliveries that give the same text; `null` when every subscription has its own. */
   sharedEncoding(delivery: { readonly replay: boolean }): string | null;
 }

@@ -12,7 +12,7 @@ import type { LogEvent } from "../core/event.ts";
 import type { RecordUpdate } from "../core/record.ts";
 import type {
   CallAnswer,
-  ClientCall,
+  CallCodec,
   Codec,
   Decoded,
   DecodedMessage,
@@ -74,7 +74,12 @@ export function isJsonRpc(message: unknown): boolean {
 export class JsonRpcCodec implements Codec {
   readonly dialect = "json-rpc";
   readonly singleSubscription = false;
-  readonly takesCalls = true;
+  readonly calls: CallCodec = {
+    encodeCall: ({ id, method, params, caller }) =>
+      `{${head(this.#standard)}"id":"${id}","method":${JSON.stringify(method)},` +
+      `"params":${params.text},"caller":${JSON.stringify(caller)}}`,
+    encodeCancel: (id) => `{${head(this.#standard)}"method":"call.cancel","params":{"id":"${id}"}}`,
+  };
   readonly isRemote = false;
   readonly isOver = false;
   readonly hearsBroadcast = false;
@@ -148,15 +153,6 @@ export class JsonRpcCodec implements Codec {
   /** Nobody hears events here without having asked for them. */
   encodeBroadcast(): string {
     return "";
-  }
-
-  encodeCall({ id, method, params, caller }: ClientCall): string {
-    return `{${head(this.#standard)}"id":"${id}","method":${JSON.stringify(method)},` +
-      `"params":${params.text},"caller":${JSON.stringify(caller)}}`;
-  }
-
-  encodeCancel(id: string): string {
-    return `{${head(this.#standard)}"method":"call.cancel","params":{"id":"${id}"}}`;
   }
 
   sharedEncoding(): null {

@@ -14,7 +14,7 @@ import type { Codec, DecodedMessage, Delivery } from "./codec.ts";
 export class SseCodec implements Codec {
   readonly dialect = "sse";
   readonly singleSubscription = true;
-  readonly takesCalls = false;
+  readonly calls = null;
   readonly isRemote = false;
   readonly isOver = false;
   readonly hearsBroadcast = false;
@@ -52,15 +52,6 @@ export class SseCodec implements Codec {
   }
 
   encodeBroadcast(): string {
-    return "";
-  }
-
-  /** Calls come over JSON-RPC. */
-  encodeCall(): string {
-    return "";
-  }
-
-  encodeCancel(): string {
     return "";
   }
 

@@ -22,6 +22,7 @@ import {
   topicPatterns,
 } from "./params.ts";
 import { mayTake } from "./remote.ts";
+import { endSubscription, subscriptionParams } from "./subscriptions.ts";
 
 /** Channels that begin like this are those of records. */
 const RECORD_CHANNEL = "record.";
@@ -319,15 +320,9 @@ export const EVENT_UNSUBSCRIBE = defineOperation({
   name: "event.unsubscribe",
   summary: "End a subscription of this connection; nothing of it follows the reply.",
   scope: "read",
-  params: z.object({ subscription_id: z.string().max(64) }),
+  params: subscriptionParams,
   result: z.object({}),
-  handle({ subscription_id }, { caller }) {
-    if (caller.unsubscribe(subscription_id)) return {};
-    throw new PosternError(
-      "not_found",
-      `event.unsubscribe: this connection has no subscription ${shown(subscription_id)}`,
-    );
-  },
+  handle: (params, context) => endSubscription("event.unsubscribe", params, context),
 });
 
 function filterOf(wanted: Wanted): Filter {

@@ -22,6 +22,7 @@ import {
   withSchema,
 } from "./record_metadata.ts";
 import { mayTake } from "./remote.ts";
+import { endSubscription, subscriptionParams } from "./subscriptions.ts";
 
 /** What a type id looks like; no name may look like one. */
 const TYPE_ID = /^0x[0-9a-f]{16}$/;
@@ -207,15 +208,9 @@ export const RECORD_UNSUBSCRIBE = defineOperation({
   name: "record.unsubscribe",
   summary: "End a subscription of this connection; nothing of it follows the reply.",
   scope: "read",
-  params: z.object({ subscription_id: z.string().max(64) }),
+  params: subscriptionParams,
   result: z.object({}),
-  handle({ subscription_id }, { caller }) {
-    if (caller.unsubscribe(subscription_id)) return {};
-    throw new PosternError(
-      "not_found",
-      `record.unsubscribe: this connection has no subscription ${shown(subscription_id)}`,
-    );
-  },
+  handle: (params, context) => endSubscription("record.unsubscribe", params, context),
 });
 
 export const RECORD_REMOVE = defineOperation({

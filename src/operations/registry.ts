@@ -153,12 +153,11 @@ export function invoke(
   context: Context,
 ): Handled<unknown> {
   context.services.metrics.requestCount++;
-  const operation = BY_NAME.get(call.operation);
-  if (operation !== undefined) {
-    return observe(operation, context, () => carryOut(operation, call, context));
+  const known = BY_NAME.has(call.operation) ? call : asServiceCall(call, context);
+  const operation = known === null ? undefined : BY_NAME.get(known.operation);
+  if (known !== null && operation !== undefined) {
+    return observe(operation, context, () => carryOut(operation, known, context));
   }
-  const provided = asServiceCall(call, context);
-  if (provided !== null) return invoke(provided, context);
   throw new PosternError(
     "unknown_operation",
     `there is no operation ${shown(call.operation)}; system.operations lists them`,

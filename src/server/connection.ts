@@ -92,7 +92,7 @@ export class Connection implements Caller, Served {
     });
     this.#streams = new ConnectionStreams(this.#outbox, context);
     this.#calls = new ProvidedCalls(context.services.provided, {
-      codec: () => this.#codec!,
+      codec: () => this.#codec!.calls!,
       send: (line) => this.#outbox.push(`${line}\n`),
     });
     this.#requests = new Requests({
@@ -113,7 +113,7 @@ export class Connection implements Caller, Served {
   }
 
   get provider(): Provider | null {
-    return this.#codec?.takesCalls ? this.#calls : null;
+    return this.#codec?.calls ? this.#calls : null;
   }
 
   get isPaused(): boolean {

@@ -1,19 +1,19 @@
 /** The calls that come to one connection, as the provider of services, and its answers to them. */
 
-import type { CallAnswer, Codec } from "../codecs/codec.ts";
+import type { CallAnswer, CallCodec } from "../codecs/codec.ts";
 import type { CallerIdentity, Provider, ServiceRegistry } from "../core/service_registry.ts";
 import type { JsonText } from "../core/text.ts";
 import { providerError } from "../operations/services.ts";
 
 /** One connection as a provider; bounded by what the registry gives it at once. */
 export class ProvidedCalls implements Provider {
-  readonly #codec: () => Codec;
+  readonly #codec: () => CallCodec;
   readonly #send: (line: string) => void;
   readonly #registry: ServiceRegistry;
 
   constructor(
     registry: ServiceRegistry,
-    { codec, send }: { readonly codec: () => Codec; readonly send: (line: string) => void },
+    { codec, send }: { readonly codec: () => CallCodec; readonly send: (line: string) => void },
   ) {
     this.#registry = registry;
     this.#codec = codec;

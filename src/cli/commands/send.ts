@@ -1,7 +1,8 @@
 /** `postern send`: one message from the command line, or a stream of them from stdin or a file. */
 
 import type { Receipt } from "../../client/mod.ts";
-import { type Command, type Context, KINDS } from "../command.ts";
+import { KINDS } from "../../core/kinds.ts";
+import type { Command, Context } from "../command.ts";
 import { EXIT, UsageError } from "../exit_codes.ts";
 import { readAllInput } from "../input.ts";
 import { requireJson } from "../json_argument.ts";
