@@ -38,6 +38,8 @@ export interface Command {
   readonly arguments: readonly [number, number];
   /** Whether an argument may be JSON, and so a negative number. */
   readonly takesJson?: boolean;
+  /** Whether a program with arguments of its own stands behind `--`; for completion, not a rule. */
+  readonly runsProgram?: boolean;
   /** What the first argument may be, where that is a closed list; for completion, not a rule. */
   readonly choices?: readonly string[];
   /** @returns the exit code */

@@ -23,6 +23,9 @@ const COMMANDS: Readonly<Record<string, Loader>> = {
   tail: () => import("./commands/tail.ts"),
   consumers: () => import("./commands/consumers.ts"),
   record: () => import("./commands/record.ts"),
+  chat: () => import("./commands/chat.ts"),
+  run: () => import("./commands/run.ts"),
+  "with-lease": () => import("./commands/with_lease.ts"),
   blob: () => import("./commands/blob.ts"),
   call: () => import("./commands/call.ts"),
   whoami: () => import("./commands/whoami.ts"),
@@ -40,6 +43,11 @@ const COMMANDS: Readonly<Record<string, Loader>> = {
   version: () => import("./commands/version.ts"),
 };
 
+/** What this program starts itself: in no list and no help. */
+const INTERNAL: Readonly<Record<string, Loader>> = {
+  "run-turns": () => import("./commands/run_turns.ts"),
+};
+
 /** Commands that may also be written behind `daemon`. */
 const BEHIND_DAEMON: ReadonlySet<string> = new Set(["start", "stop", "status", "restart"]);
 
@@ -48,6 +56,7 @@ export const COMMAND_NAMES: readonly string[] = Object.keys(COMMANDS);
 
 /** @throws {UsageError} when there is no such command */
 export async function loadCommand(name: string): Promise<Command> {
+  if (Object.hasOwn(INTERNAL, name)) return (await INTERNAL[name]!()).command;
   if (!Object.hasOwn(COMMANDS, name)) {
     const meant = suggestion(name, [...COMMAND_NAMES, "help"]);
     throw new UsageError(`there is no command ${shown(name)}${meant}; see: postern --help`);
