@@ -111,7 +111,9 @@ export class Chat {
     const payload = envelope.payload as Readonly<Record<string, unknown>>;
     const { data } = payload;
     if (envelope.topic === "turn.delta") await this.#print(textOf(data) ?? JSON.stringify(data));
-    if (envelope.topic === "turn.completed" && !this.#hasText) await this.#print(textOf(data) ?? "");
+    if (envelope.topic === "turn.completed" && !this.#hasText) {
+      await this.#print(textOf(data) ?? "");
+    }
     if (envelope.topic === "turn.failed") await this.#end(`the turn failed: ${reasonOf(payload)}`);
     if (envelope.topic === "turn.cancelled") await this.#end(`the turn is ${reasonOf(payload)}`);
     if (envelope.topic === "turn.tool_start") await this.#tool(data);

@@ -2,7 +2,8 @@
 
 import { type Command, COMMON_OPTIONS, type Option } from "./command.ts";
 
-const EXIT_LINE = "Exit codes: 0 ok, 1 failed, 2 usage, 3 no daemon, 4 not allowed.";
+const EXIT_LINE =
+  "Exit codes: 0 ok, 1 failed, 2 usage, 3 no daemon, 4 not allowed, or not approved.";
 
 /** The help of one command. */
 export function commandHelp(command: Command): string {

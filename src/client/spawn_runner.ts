@@ -6,7 +6,14 @@
  */
 
 import { dirname, join } from "@std/path";
-import { currentRuntime, ENVIRONMENT, grant, runtimeFlags, type Runtime, socketPlaces } from "./spawn.ts";
+import {
+  currentRuntime,
+  ENVIRONMENT,
+  grant,
+  type Runtime,
+  runtimeFlags,
+  socketPlaces,
+} from "./spawn.ts";
 
 /** What a runner's process is for. */
 export interface RunnerProcess {

@@ -29,12 +29,16 @@ export const command: Command = {
   async run(context) {
     const { args: [session = "", text], values, out } = context;
     const onNotice = (notice: LinkNotice) => {
-      if (notice.type === "lost") out.note(`-- the connection is lost: ${printable(notice.reason)}`);
+      if (notice.type === "lost") {
+        out.note(`-- the connection is lost: ${printable(notice.reason)}`);
+      }
       if (notice.type === "connected") out.note("-- connected again");
     };
     return await withIdentity(context, { onNotice }, async (client) => {
       const runner = values.text("runner");
-      if (runner !== undefined) await client.call("session.create", { session_id: session, runner });
+      if (runner !== undefined) {
+        await client.call("session.create", { session_id: session, runner });
+      }
       const chat = new Chat(client, context, session);
       if (text !== undefined) return await chat.once(text);
       return await chat.lines(Deno.stdin.readable, Deno.stdin.isTerminal() && out.isTerminal);

@@ -45,7 +45,9 @@ async function orderOf({ args: [program = "", ...args], values }: Context): Prom
   const found = findProgram(program, Deno.env.get("PATH") ?? "", Deno.cwd());
   if (found === null) throw new UsageError(noProgram(program));
   if (found.includes(",")) {
-    throw new UsageError("a program with a comma in its path cannot be named as the only one to run");
+    throw new UsageError(
+      "a program with a comma in its path cannot be named as the only one to run",
+    );
   }
   const grace = values.seconds("grace") ?? 5;
   if (grace > MAX_GRACE_SECS) throw new UsageError("--grace is an hour at most");

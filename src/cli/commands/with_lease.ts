@@ -32,7 +32,10 @@ export const command: Command = {
     { name: "timeout", value: "DURATION", help: "with --wait: at most so long" },
     IDENTITY_OPTION,
   ],
-  examples: ["with-lease build -- make -j4", "with-lease deploy.eu --wait --timeout 10m -- ./deploy"],
+  examples: [
+    "with-lease build -- make -j4",
+    "with-lease deploy.eu --wait --timeout 10m -- ./deploy",
+  ],
   arguments: [2, Infinity],
   runsProgram: true,
   async run(context) {
@@ -67,18 +70,22 @@ class Guarded {
     wish: LeaseWish,
     { waitMs, words }: { readonly waitMs: number | null; readonly words: readonly string[] },
   ): Promise<number> {
-    return await onSignals(["SIGINT", "SIGTERM", "SIGHUP"], (signal) => this.#pass(signal), async () => {
-      const [word = "", ...args] = words;
-      const program = findProgram(word, Deno.env.get("PATH") ?? "", Deno.cwd());
-      if (program === null) return await this.#end(EXIT.notFound, noProgram(word));
-      const lease = await this.#acquire(wish, waitMs);
-      if (typeof lease === "number") return lease;
-      try {
-        return await this.#hold(lease, { program, args });
-      } finally {
-        await lease.release();
-      }
-    });
+    return await onSignals(
+      ["SIGINT", "SIGTERM", "SIGHUP"],
+      (signal) => this.#pass(signal),
+      async () => {
+        const [word = "", ...args] = words;
+        const program = findProgram(word, Deno.env.get("PATH") ?? "", Deno.cwd());
+        if (program === null) return await this.#end(EXIT.notFound, noProgram(word));
+        const lease = await this.#acquire(wish, waitMs);
+        if (typeof lease === "number") return lease;
+        try {
+          return await this.#hold(lease, { program, args });
+        } finally {
+          await lease.release();
+        }
+      },
+    );
   }
 
   /** What comes before the program runs ends the waiting; a terminal tells Ctrl-C to the program itself. */
@@ -95,9 +102,7 @@ class Guarded {
     let last: PosternError | null = null;
     const signals = [this.#interrupted.signal];
     const timer = new AbortController();
-    const timeout = waitMs === null
-      ? undefined
-      : setTimeout(() => timer.abort(), waitMs);
+    const timeout = waitMs === null ? undefined : setTimeout(() => timer.abort(), waitMs);
     try {
       if (!isWaiting) return await HeldLease.acquire(this.#client, wish);
       return await HeldLease.acquireWhenFree(this.#client, wish, {
@@ -143,7 +148,11 @@ class Guarded {
     const ended = child.status.then(({ code }) => code);
     const outcome = await Promise.race([ended, lease.keep()]);
     if (typeof outcome === "number") return outcome;
-    await this.#end(EXIT.leaseLost, `the lease is lost: ${outcome}; the program is ended`, "conflict");
+    await this.#end(
+      EXIT.leaseLost,
+      `the lease is lost: ${outcome}; the program is ended`,
+      "conflict",
+    );
     await endChild(child);
     return EXIT.leaseLost;
   }

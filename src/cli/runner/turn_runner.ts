@@ -6,7 +6,12 @@
  * only then is another connection made. What waits is bounded by the daemon: one turn of each session runs.
  */
 
-import { type Client, type InboundEvent, PosternError, type Subscription } from "../../client/mod.ts";
+import {
+  type Client,
+  type InboundEvent,
+  PosternError,
+  type Subscription,
+} from "../../client/mod.ts";
 import { attemptUntil, toPolicy } from "../../client/reconnect.ts";
 import type { ProgramControl } from "./control.ts";
 import { Program } from "./program.ts";

@@ -35,9 +35,11 @@ export class TurnTeller {
   /** Tells a piece of output. @throws what an earlier piece was refused with */
   async delta(text: string): Promise<void> {
     if (this.#fault !== null) throw this.#fault;
-    this.#inFlight.push(this.#emit("delta", { text }).catch((error) => {
-      this.#fault ??= error;
-    }));
+    this.#inFlight.push(
+      this.#emit("delta", { text }).catch((error) => {
+        this.#fault ??= error;
+      }),
+    );
     if (this.#inFlight.length >= MAX_IN_FLIGHT) await this.#inFlight.shift();
   }
 
@@ -49,9 +51,7 @@ export class TurnTeller {
     this.#client.closed.then(() => closed.abort());
     while (!closed.signal.aborted) {
       try {
-        return await (outcome === null
-          ? this.#emit("completed")
-          : this.#emit("failed", outcome));
+        return await (outcome === null ? this.#emit("completed") : this.#emit("failed", outcome));
       } catch (error) {
         if (!(error instanceof PosternError && PASSING.has(error.code))) return;
         await waitFor(AGAIN_MS, closed.signal);
