@@ -112,8 +112,8 @@ export function makeServices(parts: ServiceParts, hooks: ServiceHooks): DaemonSe
       client?.originator === originator ||
       (runner !== null && services.sessions.mayActFor(runner, originator)) ||
       (provider !== null && services.provided.hasCallOf(provider, originator)),
-    turnOriginator: ({ runner }, turnId) =>
-      runner === null ? null : services.sessions.turnOriginator(runner, turnId),
+    turnOriginator: ({ runner, client }, turnId) =>
+      services.sessions.turnOriginator(runner, turnId, client?.originator ?? null),
     connectionCount: hooks.connectionCount,
     presence: hooks.presence,
     shutdown: hooks.shutdown,

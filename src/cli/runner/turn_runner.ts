@@ -57,7 +57,7 @@ export async function runTurns(parts: RunnerParts): Promise<void> {
   const policy = toPolicy(RECONNECT)!;
   let attachment = await Attachment.open(parts);
   for (;;) {
-    await note(`-- runner ${job.name} is attached, ${attachment.queued} turns waited`);
+    await note(`-- runner ${job.name} is attached; turns that waited: ${attachment.queued}`);
     const reason = await attachment.serve();
     if (signal.aborted) return;
     await note(`-- the connection is lost (${reason}); attaching again`);
