@@ -29,7 +29,7 @@ export const command: Command = {
       runTurns({
         job,
         signal: stopped.signal,
-        control: controlBy((line) => void Deno.stdout.writeSync(encoder.encode(line))),
+        control: controlBy((line) => Deno.stdout.writeSync(encoder.encode(line))),
         connect: () =>
           connect({ dir: values.text("dir"), token, clientKind: kind, reconnect: false }),
         note: (text) => out.note(printable(text)),

@@ -12,16 +12,29 @@ export type EndingSignal = "SIGTERM" | "SIGKILL";
 /** The processes of a runner, for whoever has them signalled. */
 export interface ProgramControl {
   started(pid: number): void;
-  signal(pid: number, signal: EndingSignal): void;
+  /** @returns whether anybody is there to do it */
+  signal(pid: number, signal: EndingSignal): boolean;
   ended(pid: number): void;
 }
 
-/** Tells it by lines. */
+/**
+ * Tells it by lines.
+ *
+ * @param write Throws when nobody reads.
+ */
 export function controlBy(write: (line: string) => void): ProgramControl {
+  const tell = (line: string) => {
+    try {
+      write(`${line}\n`);
+      return true;
+    } catch {
+      return false;
+    }
+  };
   return {
-    started: (pid) => write(`started ${pid}\n`),
-    signal: (pid, signal) => write(`${signal} ${pid}\n`),
-    ended: (pid) => write(`ended ${pid}\n`),
+    started: (pid) => void tell(`started ${pid}`),
+    signal: (pid, signal) => tell(`${signal} ${pid}`),
+    ended: (pid) => void tell(`ended ${pid}`),
   };
 }
 

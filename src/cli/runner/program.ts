@@ -7,7 +7,7 @@
  */
 
 import { shown } from "../../client/mod.ts";
-import type { ProgramControl } from "./control.ts";
+import type { EndingSignal, ProgramControl } from "./control.ts";
 import { OutputPieces } from "./output_pieces.ts";
 
 /** Of what it says on stderr, the end that its failure tells. */
@@ -47,7 +47,7 @@ export class Program {
   readonly #job: ProgramJob;
   readonly #control: ProgramControl;
   readonly #forced = Promise.withResolvers<void>();
-  #pid: number | null = null;
+  #child: Deno.ChildProcess | null = null;
   #isStopped = false;
   #timer: Timer | undefined;
 
@@ -70,15 +70,15 @@ export class Program {
     } catch (error) {
       return { reason: `the program could not be started: ${(error as Error).message}` };
     }
-    this.#pid = child.pid;
+    this.#child = child;
     this.#control.started(child.pid);
     try {
       return await this.#follow(child, listener);
     } finally {
       clearTimeout(this.#timer);
-      this.#pid = null;
       // What it left behind goes as well, where it was to stop.
-      if (this.#isStopped) this.#control.signal(child.pid, "SIGKILL");
+      if (this.#isStopped) this.#signal("SIGKILL");
+      this.#child = null;
       this.#control.ended(child.pid);
     }
   }
@@ -87,8 +87,8 @@ export class Program {
   stop(): void {
     if (this.#isStopped) return;
     this.#isStopped = true;
-    if (this.#pid === null) return;
-    this.#control.signal(this.#pid, "SIGTERM");
+    if (this.#child === null) return;
+    this.#signal("SIGTERM");
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#force(), this.#job.graceMs);
   }
@@ -146,8 +146,18 @@ export class Program {
   }
 
   #force(): void {
-    if (this.#pid !== null) this.#control.signal(this.#pid, "SIGKILL");
+    this.#signal("SIGKILL");
     this.#forced.resolve();
+  }
+
+  /** The whole group; where nobody can signal that any more, the program itself. */
+  #signal(signal: EndingSignal): void {
+    if (this.#child === null || this.#control.signal(this.#child.pid, signal)) return;
+    try {
+      this.#child.kill(signal);
+    } catch {
+      // It has ended.
+    }
   }
 }
 
