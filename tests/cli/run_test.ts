@@ -201,7 +201,7 @@ Deno.test("sessions run beside each other, as many as --concurrency allows", asy
 Deno.test("kill -9 of run fails its turn, and ends the program", async () => {
   await using daemon = await startTestDaemon();
   await using client = await clientOf(daemon);
-  await using run = await runningShell(daemon, "echo $$; while :; do sleep 1000; done");
+  await using run = await runningShell(daemon, "echo $$; exec sleep 1000");
   const turn = await Turn.ask(client, "s", "");
   await turn.until("turn.delta");
   run.kill("SIGKILL");
@@ -213,7 +213,7 @@ Deno.test("kill -9 of run fails its turn, and ends the program", async () => {
 Deno.test("kill -9 of the process that runs the turns ends the program, and run with 1", async () => {
   await using daemon = await startTestDaemon();
   await using client = await clientOf(daemon);
-  await using run = await runningShell(daemon, "echo $$ $PPID; while :; do sleep 1000; done");
+  await using run = await runningShell(daemon, "echo $$ $PPID; exec sleep 1000");
   const turn = await Turn.ask(client, "s", "");
   await turn.until("turn.delta");
   const [program, inner] = turn.text.trim().split(" ");
@@ -226,7 +226,7 @@ Deno.test("kill -9 of the process that runs the turns ends the program, and run 
 Deno.test("after a restart of the daemon the program is gone, and run goes on", async () => {
   await using daemon = await startTestDaemon();
   await using client = await clientOf(daemon);
-  const script = `[ "$(cat)" = next ] && exit 0; echo $$; while :; do sleep 1000; done`;
+  const script = `[ "$(cat)" = next ] && exit 0; echo $$; exec sleep 1000`;
   await using run = await runningShell(daemon, script);
   const turn = await Turn.ask(client, "s", "first");
   await turn.until("turn.delta");
@@ -242,7 +242,7 @@ Deno.test("after a restart of the daemon the program is gone, and run goes on", 
 Deno.test("SIGTERM ends run with 0: what runs has failed, what is queued waits", async () => {
   await using daemon = await startTestDaemon();
   await using client = await clientOf(daemon);
-  await using run = await runningShell(daemon, "echo $$; while :; do sleep 1000; done");
+  await using run = await runningShell(daemon, "echo $$; exec sleep 1000");
   const turn = await Turn.ask(client, "s", "");
   const next = await Turn.ask(client, "s", "");
   await turn.until("turn.delta");
