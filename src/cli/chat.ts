@@ -2,20 +2,23 @@
  * A conversation with a session: lines from a terminal, from a pipe, or one text; the turns' output as it comes.
  *
  * One turn at a time. On a terminal the text of others is made harmless; in a pipe it is passed on as it is. Ctrl-C
- * cancels the turn that runs; where none runs it ends the conversation.
+ * cancels the turn that runs; where none runs, and a second time, it ends the conversation. So does SIGTERM, which
+ * cancels before.
  */
 
-import type { Client, InboundEvent } from "../client/mod.ts";
+import { type Client, type InboundEvent, PosternError } from "../client/mod.ts";
 import type { Context } from "./command.ts";
 import { EXIT, exitCodeOf } from "./exit_codes.ts";
 import { InputLines, type Line } from "./input_lines.ts";
 import { type Interrupt, onSignals, SIGNAL_EXITS } from "./interrupt.ts";
-import { printable } from "./output.ts";
+import { OutputClosed, printable } from "./output.ts";
 import { followTurn, type TurnOutcome } from "./turn_follower.ts";
 
 /** What the daemon takes of one message. */
 const MAX_LINE_BYTES = 48 * 1024;
 const PROMPT = "> ";
+/** How long a cancellation may take before SIGTERM ends the conversation without it. */
+const CANCEL_MS = 2000;
 const EXITS: Readonly<Record<TurnOutcome, number>> = {
   completed: EXIT.ok,
   failed: EXIT.failed,
@@ -36,16 +39,21 @@ export class Chat {
   /** Whether what was printed last ended with its line. */
   #isAtStart = true;
   #hasText = false;
+  #isClosed = false;
 
   constructor(client: Client, context: Context, sessionId: string) {
     this.#client = client;
     this.#context = context;
     this.#sessionId = sessionId;
+    client.closed.then(() => this.#isClosed = true);
   }
 
   /** One text. @returns the exit code */
   async once(text: string): Promise<number> {
-    return await this.#interruptible(() => this.#turn(text));
+    return await this.#interruptible(async () => {
+      const code = await this.#turn(text);
+      return this.#signal === "SIGTERM" ? EXIT.terminated : code;
+    });
   }
 
   /** Each line a turn, until the end of the input. @returns the exit code */
@@ -61,10 +69,9 @@ export class Chat {
         if (!isTerminal && code !== EXIT.ok) exit = code;
         if (this.#signal === "SIGTERM" || (!isTerminal && this.#signal !== null)) break;
       }
-      if (isTerminal) await this.#context.out.note("");
-      return this.#signal === null || (isTerminal && this.#signal === "SIGINT")
-        ? exit
-        : SIGNAL_EXITS[this.#signal];
+      if (isTerminal) await this.#context.out.line("");
+      const wasLeft = isTerminal && this.#signal === "SIGINT";
+      return this.#signal === null || wasLeft ? exit : SIGNAL_EXITS[this.#signal];
     });
   }
 
@@ -79,6 +86,7 @@ export class Chat {
       await this.#endLine();
       return code;
     } catch (error) {
+      if (this.#isClosed || error instanceof OutputClosed) throw error;
       await this.#complain((error as Error).message);
       return exitCodeOf(error);
     }
@@ -153,8 +161,13 @@ export class Chat {
     if (!this.#context.out.json) await this.#context.out.raw(PROMPT);
   }
 
-  #interruptible<T>(work: () => Promise<T>): Promise<T> {
-    return onSignals(["SIGINT", "SIGTERM"], (signal) => this.#interrupt(signal), work);
+  async #interruptible(work: () => Promise<number>): Promise<number> {
+    try {
+      return await onSignals(["SIGINT", "SIGTERM"], (signal) => this.#interrupt(signal), work);
+    } catch (error) {
+      if (this.#signal === null || !this.#isClosed) throw error;
+      return SIGNAL_EXITS[this.#signal];
+    }
   }
 
   #interrupt(signal: Interrupt): void {
@@ -163,14 +176,26 @@ export class Chat {
     if (this.#signal !== "SIGTERM") this.#signal = signal;
     if (isIdle || signal === "SIGTERM") this.#left.resolve(null);
     if (isIdle) return;
+    if (this.#wantsCancel) return void this.#client.close();
     this.#wantsCancel = true;
     if (this.#turnId !== "") this.#cancel();
   }
 
   /** That it is cancelled is told as an event; that it has ended before is no mistake. */
-  #cancel(): void {
-    this.#client.call("session.cancel", { turn_id: this.#turnId! }).catch(() => {});
+  async #cancel(): Promise<void> {
+    try {
+      const params = { turn_id: this.#turnId! };
+      await this.#client.call("session.cancel", params, { timeoutMs: CANCEL_MS });
+    } catch (error) {
+      if (this.#signal === "SIGTERM") await this.#client.close();
+      else if (isTold(error)) await this.#complain((error as Error).message);
+    }
   }
+}
+
+/** Whether a cancellation failed, and not because the turn has ended. */
+function isTold(error: unknown): boolean {
+  return !(error instanceof PosternError && ["conflict", "not_found"].includes(error.code));
 }
 
 /** What a runner tells as text. */
