@@ -1,4 +1,4 @@
-/** `--help`, derived from the commands' entries. At most 40 lines each. */
+/** `--help`, derived from the commands' entries. At most 40 lines each, and the overview 48. */
 
 import { type Command, COMMON_OPTIONS, type Option } from "./command.ts";
 

@@ -65,7 +65,7 @@ function rights(
   const sockets = [...new Set([...socketPlaces(directory).sockets, socketPath])];
   return [
     grant("net", sockets.map((path) => `unix:${path}`)),
-    grant("read", [directory, dirname(socketPath), tokenPath, code]),
+    grant("read", [...new Set([directory, dirname(socketPath), tokenPath, code])]),
     // To connect to a socket is to write to it; the rest is the client's own secret.
     grant("write", [join(directory, "clients"), ...sockets]),
     `--allow-env=${ENVIRONMENT.join(",")}`,

@@ -22,7 +22,7 @@ export const command: Command = {
   ],
   examples: [
     "chat notes --runner echo",
-    `chat notes "sum this up"`,
+    "chat notes 'sum this up'",
     "chat notes --json < questions.txt | jq .envelope.payload",
   ],
   arguments: [1, 2],

@@ -13,7 +13,7 @@ const CLIENT_KIND = /^[A-Za-z0-9_-]{1,64}$/;
 
 export const command: Command = {
   name: "run",
-  usage: ["--name RUNNER [--concurrency N] [--grace DURATION] -- <program> [argument...]"],
+  usage: ["--name RUNNER [--concurrency N] [--grace TIME] -- <program> [argument...]"],
   summary: "Make a program the runner of sessions: a process for each turn.",
   details: [
     "A turn's text comes on stdin; each line of stdout is told as a delta; exit code 0 completes",
@@ -24,7 +24,7 @@ export const command: Command = {
   options: [
     { name: "name", value: "RUNNER", help: "the name by which sessions name their runner" },
     { name: "concurrency", value: "N", help: `programs at once, 1 to ${MAX_CONCURRENCY} (4)` },
-    { name: "grace", value: "DURATION", help: "from SIGTERM to SIGKILL (5s)" },
+    { name: "grace", value: "TIME", help: "from SIGTERM to SIGKILL (5s)" },
     { ...IDENTITY_OPTION, help: 'kind of client whose identity to have ("runner")' },
   ],
   examples: [

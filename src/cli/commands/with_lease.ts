@@ -18,7 +18,7 @@ const GRACE_MS = 5000;
 
 export const command: Command = {
   name: "with-lease",
-  usage: ["<name> [--ttl DURATION] [--wait [--timeout DURATION]] -- <program> [argument...]"],
+  usage: ["<name> [--ttl TIME] [--wait [--timeout TIME]] -- <program> [argument...]"],
   summary: "Run a program while holding a lease.",
   details: [
     "It ends as the program ends, and with 75 when another client holds the lease; --wait waits",
@@ -27,9 +27,9 @@ export const command: Command = {
     "finds the fence in POSTERN_LEASE_FENCE.",
   ],
   options: [
-    { name: "ttl", value: "DURATION", help: "held so long without a renewal (60s)" },
+    { name: "ttl", value: "TIME", help: "held so long without a renewal: 30s, 5m (60s)" },
     { name: "wait", help: "wait until it is free" },
-    { name: "timeout", value: "DURATION", help: "with --wait: at most so long" },
+    { name: "timeout", value: "TIME", help: "with --wait: at most so long" },
     IDENTITY_OPTION,
   ],
   examples: [
