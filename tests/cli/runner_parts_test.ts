@@ -102,7 +102,8 @@ Deno.test("a program is found by PATH, or by its path; what cannot be run is non
     Deno.writeTextFileSync(`${place}/bin/text`, "", { mode: 0o600 });
     const find = (name: string) => findProgram(name, `:/nowhere:${place}/bin`, place);
     assertEquals(find("tool"), `${place}/bin/tool`);
-    assertEquals(find("./bin/tool"), `${place}/./bin/tool`);
+    assertEquals(find("./bin/tool"), `${place}/bin/tool`);
+    assertEquals(findProgram("tool", "bin", place), `${place}/bin/tool`);
     assertEquals(find(`${place}/bin/tool`), `${place}/bin/tool`);
     for (const none of ["text", "folder", "bin/none", "nothing"]) assertEquals(find(none), null);
   } finally {

@@ -6,6 +6,7 @@
  * takes is not read, so that the program waits.
  */
 
+import { resolve } from "@std/path";
 import { shown } from "../../client/mod.ts";
 import type { EndingSignal, ProgramControl } from "./control.ts";
 import { OutputPieces } from "./output_pieces.ts";
@@ -196,7 +197,7 @@ function failureOf({ success, code, signal }: Deno.CommandStatus, said: string):
 export function findProgram(name: string, path: string, cwd: string): string | null {
   const places = name.includes("/") ? [cwd] : path.split(":").filter((place) => place !== "");
   for (const place of places) {
-    const candidate = name.startsWith("/") ? name : `${place}/${name}`;
+    const candidate = resolve(cwd, place, name);
     if (isProgram(candidate)) return candidate;
   }
   return null;
