@@ -7,6 +7,9 @@ const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 /** A signal that asks to end. */
 export type Interrupt = "SIGINT" | "SIGTERM" | "SIGHUP";
 
+/** All of them; a terminal that is closed sends the last one. */
+export const ENDING_SIGNALS: readonly Interrupt[] = ["SIGINT", "SIGTERM", "SIGHUP"];
+
 /** What a process that such a signal ended is said to have ended with. */
 export const SIGNAL_EXITS: Readonly<Record<Interrupt, number>> = {
   SIGHUP: 129,

@@ -94,7 +94,6 @@ export class HeldLease {
   /** Renews it until it is released. Resolves with the reason when it is lost; never, if it is not. */
   async keep(): Promise<string> {
     const { signal } = this.#released;
-    const lost = Promise.withResolvers<string>();
     let pause = this.#ttlMs / 3;
     while (!signal.aborted) {
       await waitFor(Math.min(pause, Math.max(0, this.#until - performance.now())), signal);
@@ -105,7 +104,7 @@ export class HeldLease {
       if (refusal instanceof PosternError && !isPassing(refusal)) return refusal.message;
       pause = refusal === null ? this.#ttlMs / 3 : AGAIN_MS;
     }
-    return await lost.promise;
+    return await new Promise<never>(() => {});
   }
 
   /** Gives it back. What cannot be told to the daemon now ends with the connection, or with its time. */

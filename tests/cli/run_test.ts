@@ -163,7 +163,7 @@ Deno.test("a program that writes without end is held back, and can be cancelled"
   await using client = await clientOf(daemon);
   await using _run = await runningShell(daemon, "echo $PPID; exec yes");
   const turn = await Turn.ask(client, "s", "");
-  while (turn.text.length < 2000) await turn.until("turn.delta");
+  while (turn.text.length < 20_000) await turn.until("turn.delta");
   const pid = turn.text.split("\n")[0];
   const status = Deno.readTextFileSync(`/proc/${pid}/status`);
   const megabytes = Number(/VmRSS:\s+(\d+) kB/.exec(status)![1]) / 1024;
@@ -239,19 +239,34 @@ Deno.test("after a restart of the daemon the program is gone, and run goes on", 
   assertEquals((await (await Turn.ask(later, "s", "next")).ended()).topic, "turn.completed");
 });
 
-Deno.test("SIGTERM ends run with 0: what runs has failed, what is queued waits", async () => {
+for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) {
+  Deno.test(`${signal} ends run with 0: what runs has failed, what is queued waits`, async () => {
+    await using daemon = await startTestDaemon();
+    await using client = await clientOf(daemon);
+    await using run = await runningShell(daemon, "echo $$; exec sleep 1000");
+    const turn = await Turn.ask(client, "s", "");
+    const next = await Turn.ask(client, "s", "");
+    await turn.until("turn.delta");
+    run.kill(signal);
+    assertEquals(await run.ended(), 0);
+    assertEquals((await turn.ended()).topic, "turn.failed");
+    assertEquals(isAlive(turn.text.trim()), false);
+    const { turns } = await client.call("session.get", { session_id: "s" });
+    assertEquals(turns.map(({ turn_id, state }) => [turn_id, state]), [[next.id, "queued"]]);
+  });
+}
+
+Deno.test("of a cancelled turn nothing is left that looks away and ignores SIGTERM", async () => {
   await using daemon = await startTestDaemon();
   await using client = await clientOf(daemon);
-  await using run = await runningShell(daemon, "echo $$; exec sleep 1000");
+  const stubborn = `trap "" TERM; echo up; exec >&- 2>&-; while :; do sleep 1000; done`;
+  await using _run = await runningShell(daemon, `sh -c '${stubborn}' & echo $!; wait`);
   const turn = await Turn.ask(client, "s", "");
-  const next = await Turn.ask(client, "s", "");
-  await turn.until("turn.delta");
-  run.kill("SIGTERM");
-  assertEquals(await run.ended(), 0);
-  assertEquals((await turn.ended()).topic, "turn.failed");
-  assertEquals(isAlive(turn.text.trim()), false);
-  const { turns } = await client.call("session.get", { session_id: "s" });
-  assertEquals(turns.map(({ turn_id, state }) => [turn_id, state]), [[next.id, "queued"]]);
+  while (!turn.text.includes("up")) await turn.until("turn.delta");
+  const pid = turn.text.split("\n").find((line) => line !== "up")!;
+  assert(isAlive(pid));
+  await client.call("session.cancel", { turn_id: turn.id });
+  await gone([pid]);
 });
 
 Deno.test("the process that runs the program may run it and nothing else", async () => {

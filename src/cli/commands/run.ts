@@ -59,7 +59,6 @@ async function orderOf({ args: [program = "", ...args], values }: Context): Prom
     args,
     concurrency: values.integer("concurrency", [1, MAX_CONCURRENCY]) ?? 4,
     graceMs: 1000 * grace,
-    env: {},
   };
   return { job, kind, ...await tokenFrom(values) };
 }

@@ -8,7 +8,7 @@
 import { connect } from "../../client/mod.ts";
 import type { Command } from "../command.ts";
 import { EXIT, UsageError } from "../exit_codes.ts";
-import { interruptible } from "../interrupt.ts";
+import { ENDING_SIGNALS, onSignals } from "../interrupt.ts";
 import { printable } from "../output.ts";
 import { controlBy } from "../runner/control.ts";
 import { RUNNER_COMMAND, type RunnerOrder } from "../runner/supervisor.ts";
@@ -25,7 +25,7 @@ export const command: Command = {
     const stopped = new AbortController();
     const { job, kind, token } = await readOrder(() => stopped.abort());
     const encoder = new TextEncoder();
-    await interruptible(() => stopped.abort(), () =>
+    await onSignals(ENDING_SIGNALS, () => stopped.abort(), () =>
       runTurns({
         job,
         signal: stopped.signal,

@@ -4,7 +4,7 @@ import { type Client, PosternError } from "../../client/mod.ts";
 import { waitFor } from "../../client/reconnect.ts";
 import { type Command, type Context, IDENTITY_OPTION } from "../command.ts";
 import { EXIT, UsageError } from "../exit_codes.ts";
-import { type Interrupt, onSignals, SIGNAL_EXITS } from "../interrupt.ts";
+import { ENDING_SIGNALS, type Interrupt, onSignals, SIGNAL_EXITS } from "../interrupt.ts";
 import { HeldLease, isHeldByOther, type LeaseWish } from "../lease_holder.ts";
 import { printable } from "../output.ts";
 import { findProgram, noProgram } from "../runner/program.ts";
@@ -71,7 +71,7 @@ class Guarded {
     { waitMs, words }: { readonly waitMs: number | null; readonly words: readonly string[] },
   ): Promise<number> {
     return await onSignals(
-      ["SIGINT", "SIGTERM", "SIGHUP"],
+      ENDING_SIGNALS,
       (signal) => this.#pass(signal),
       async () => {
         const [word = "", ...args] = words;
@@ -100,13 +100,12 @@ class Guarded {
   async #acquire(wish: LeaseWish, waitMs: number | null): Promise<HeldLease | number> {
     const isWaiting = this.#context.values.flag("wait");
     let last: PosternError | null = null;
-    const signals = [this.#interrupted.signal];
     const timer = new AbortController();
     const timeout = waitMs === null ? undefined : setTimeout(() => timer.abort(), waitMs);
     try {
       if (!isWaiting) return await HeldLease.acquire(this.#client, wish);
       return await HeldLease.acquireWhenFree(this.#client, wish, {
-        signal: AbortSignal.any([...signals, timer.signal]),
+        signal: AbortSignal.any([this.#interrupted.signal, timer.signal]),
         onHeld: async (error) => {
           if (last?.message !== error.message) {
             await this.#context.out.note(`-- waiting: ${printable(error.message)}`);

@@ -8,7 +8,7 @@
 import type { RunnerJob } from "./turn_runner.ts";
 import { ProgramGroups } from "./control.ts";
 import { runnerProcess } from "../../client/spawn_runner.ts";
-import { interruptible } from "../interrupt.ts";
+import { ENDING_SIGNALS, onSignals } from "../interrupt.ts";
 import { EXIT } from "../exit_codes.ts";
 import type { Output } from "../output.ts";
 
@@ -40,7 +40,7 @@ export async function supervise(
   const stdin = child.stdin.getWriter();
   const groups = new ProgramGroups();
   const stop = () => void stdin.close().catch(() => {});
-  return await interruptible(stop, async () => {
+  return await onSignals(ENDING_SIGNALS, stop, async () => {
     await stdin.write(new TextEncoder().encode(`${JSON.stringify(order)}\n`)).catch(() => {});
     for await (const line of linesOf(child.stdout)) groups.take(line);
     const { code, signal } = await child.status;

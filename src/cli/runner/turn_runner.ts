@@ -27,8 +27,6 @@ export interface RunnerJob {
   /** How many programs run at once. */
   readonly concurrency: number;
   readonly graceMs: number;
-  /** Set for each program, beside what is known of its turn. */
-  readonly env: Readonly<Record<string, string>>;
 }
 
 /** What a runner needs of the world. */
@@ -118,7 +116,11 @@ class Attachment {
     if (signal.aborted) close();
     this.#client.closed.then(() => this.#stream.close());
     try {
-      for await (const event of this.#stream) this.#take(event);
+      for await (const event of this.#stream) {
+        // A start that was missed would never end.
+        if (event.gap !== undefined) return "events were lost";
+        this.#take(event);
+      }
       return (await this.#client.closed).reason;
     } catch (error) {
       return (error as Error).message;
@@ -157,7 +159,6 @@ class Attachment {
   #start(turn: Started): void {
     const { job, control } = this.#parts;
     const env = {
-      ...job.env,
       POSTERN_SESSION_ID: turn.sessionId,
       POSTERN_TURN_ID: turn.turnId,
       POSTERN_DIR: this.#client.target.directory,
