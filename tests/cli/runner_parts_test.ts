@@ -1,9 +1,11 @@
 /** What `run` is made of: pieces of output, groups of processes, the command line of the one that runs programs. */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { type Client, type ErrorCode, PosternError } from "../../src/client/mod.ts";
 import { controlBy, type EndingSignal, ProgramGroups } from "../../src/cli/runner/control.ts";
 import { MAX_PIECE_CHARS, OutputPieces } from "../../src/cli/runner/output_pieces.ts";
 import { findProgram } from "../../src/cli/runner/program.ts";
+import { TurnTeller } from "../../src/cli/runner/turn_teller.ts";
 import { runnerCommand } from "../../src/client/spawn_runner.ts";
 
 /** All pieces of output that comes in chunks of this size. */
@@ -58,6 +60,40 @@ Deno.test("a control that nobody reads says so", () => {
   });
   control.started(100);
   assertEquals(control.signal(100, "SIGTERM"), false);
+});
+
+/** A client that refuses what it is asked with these codes, one after the other, and then nothing. */
+function refusing(...codes: ErrorCode[]): { client: Client; told: unknown[] } {
+  const told: unknown[] = [];
+  const call = (_operation: string, { type, data }: { type: string; data: unknown }) => {
+    const code = codes.shift();
+    told.push([type, data, code ?? "ok"]);
+    return code === undefined ? Promise.resolve({}) : Promise.reject(new PosternError(code, code));
+  };
+  return { client: { call, closed: new Promise(() => {}) } as unknown as Client, told };
+}
+
+Deno.test("the end of a turn is told until it is taken, or until there is nothing to end", async () => {
+  const passing = refusing("storage_full");
+  await new TurnTeller(passing.client, "t").end(null);
+  assertEquals(passing.told, [["completed", undefined, "storage_full"], [
+    "completed",
+    undefined,
+    "ok",
+  ]]);
+  const over = refusing("conflict");
+  await new TurnTeller(over.client, "t").end(null);
+  assertEquals(over.told.length, 1);
+});
+
+Deno.test("a turn of which a piece was refused does not complete", async () => {
+  const { client, told } = refusing("storage_full");
+  const teller = new TurnTeller(client, "t");
+  await teller.delta("x");
+  await teller.end(null);
+  const reason = "its output could not be told: storage_full";
+  assertEquals(told, [["delta", { text: "x" }, "storage_full"], ["failed", { reason }, "ok"]]);
+  await assertRejects(() => teller.delta("y"), PosternError, "storage_full");
 });
 
 const WANTED = {

@@ -72,6 +72,17 @@ Deno.test("with --wait the next one runs when the lease is released", async () =
   assertEquals([await next.ended(), next.stdout], [0, "next 2\n"]);
 });
 
+Deno.test("who waits goes on waiting after a restart of the daemon", async () => {
+  await using daemon = await startTestDaemon();
+  const first = await held(daemon, [], "echo up; read line");
+  await using next = holding(daemon, ["--wait"], "echo next");
+  await next.until(({ stderr }) => stderr.includes("-- waiting: "));
+  await daemon.restart();
+  await first.write("go\n");
+  assertEquals(await first.ended(), 0);
+  assertEquals([await next.ended(), next.stdout], [0, "next\n"]);
+});
+
 Deno.test("with --wait it runs as well when the lease of a client that is gone has expired", async () => {
   await using daemon = await startTestDaemon();
   await using client = await clientOf(daemon);
