@@ -157,6 +157,18 @@ Deno.test("when the lease cannot be renewed in time the program is ended, with 7
   await daemon.start();
 });
 
+Deno.test("when the daemon knows nothing of the lease any more the program is ended at the next renewal", async () => {
+  await using daemon = await startTestDaemon();
+  const process = await held(daemon, ["--ttl", "6s"]);
+  await daemon.stop();
+  for (const { name } of [...Deno.readDirSync(daemon.directory)]) {
+    if (name.startsWith("events.kv")) Deno.removeSync(`${daemon.directory}/${name}`);
+  }
+  await daemon.start();
+  assertEquals(await process.ended(), 76);
+  assertStringIncludes(process.stderr, "there is no lease of this lease_id");
+});
+
 Deno.test("who slept through the end of the lease ends the program, even if that ignores SIGTERM", async () => {
   await using daemon = await startTestDaemon();
   await using client = await clientOf(daemon);
