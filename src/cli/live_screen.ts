@@ -32,6 +32,9 @@ export interface LiveScreenOptions {
   readonly draw: () => readonly string[];
   /** The terminal is gone; nothing is painted any more. */
   readonly onError: (error: unknown) => void;
+  /** Ctrl-Z: the terminal is about to be the shell's, and is ours again. */
+  readonly onAway?: () => void;
+  readonly onBack?: () => void;
 }
 
 /** One painting; `await using` ends it. */
@@ -83,7 +86,9 @@ export class LiveScreen implements AsyncDisposable {
     await this.#writing;
     if (this.#ended) return;
     await this.#write(LEAVE);
+    this.#options.onAway?.();
     Deno.kill(Deno.pid, "SIGSTOP");
+    this.#options.onBack?.();
     this.#writing = this.#write(ENTER);
     this.changed();
   }
