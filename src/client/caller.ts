@@ -41,6 +41,24 @@ export class Caller {
   }
 
   /**
+   * This client's public name, by which permissions, turns, leases and calls know it; `null` without a `clientKind`.
+   *
+   * @example
+   * ```ts
+   * import { connect, startTemporaryDaemon } from "@postern/postern/client";
+   * import { assert } from "@std/assert";
+   *
+   * await using daemon = await startTemporaryDaemon();
+   * await using first = await connect({ dir: daemon.directory, clientKind: "editor" });
+   * await using second = await connect({ dir: daemon.directory, clientKind: "editor" });
+   * assert(first.originator !== null && first.originator === second.originator);
+   * ```
+   */
+  get originator(): string | null {
+    return this.welcome.originator;
+  }
+
+  /**
    * Resolves when this client has ended, with the reason. Never rejects. A client that reconnects ends when it is
    * closed, or gives up.
    *

@@ -9,6 +9,7 @@ import { Client } from "./client.ts";
 import type { ConnectionOptions } from "./connection.ts";
 import { openConnection, type Opened } from "./dial.ts";
 import { findTarget, type Target, type TargetOptions } from "./discovery.ts";
+import { ClientIdentity } from "./identity.ts";
 import { Link, type LinkNotice } from "./link.ts";
 import { type ReconnectOptions, toPolicy } from "./reconnect.ts";
 
@@ -35,6 +36,12 @@ import { type ReconnectOptions, toPolicy } from "./reconnect.ts";
 export interface ConnectOptions extends TargetOptions {
   /** Name of the durable cursor that inbox, ack and replay go by. @default {"default"} */
   readonly consumer?: string;
+  /**
+   * What sort of client this is, 1 to 64 of `[A-Za-z0-9_-]`. With it the client has an identity, which outlives it:
+   * the daemon knows each client of this kind in this directory as the same `originator`, whose secret is kept in
+   * `clients/<kind>.id`, or by this client alone where that cannot be written. By default it has none.
+   */
+  readonly clientKind?: string;
   /** The token to show, where it is in no file. By default what the token file holds, read anew each time. */
   readonly token?: string;
   /** Gives up connecting. It has no effect once there is a client. */
@@ -99,17 +106,23 @@ export async function connect(options: ConnectOptions = {}): Promise<Client> {
 class Dialler {
   target: Target;
   readonly #options: ConnectOptions;
+  readonly #identity: ClientIdentity | null;
   #authenticated = false;
 
   constructor(options: ConnectOptions) {
     this.target = findTarget(options);
     // The directory stays, even if the program changes its own or the environment.
     this.#options = { ...options, dir: this.target.directory };
+    const { clientKind } = options;
+    this.#identity = clientKind === undefined
+      ? null
+      : new ClientIdentity(this.target.directory, clientKind);
   }
 
   async open(own: ConnectionOptions, signal?: AbortSignal): Promise<Opened> {
     const { consumer, token, timeoutMs, maxLineBytes, exactNumbers } = this.#options;
-    const dial = { consumer, token, timeoutMs, maxLineBytes, exactNumbers };
+    const identity = this.#identity;
+    const dial = { consumer, token, timeoutMs, maxLineBytes, exactNumbers, identity };
     const target = findTarget(this.#options);
     const tokenRequired = this.#authenticated;
     const opened = await openConnection(target, { ...dial, ...own, signal, tokenRequired });

@@ -9,6 +9,7 @@ import { AXON_VERSION, encodeParams } from "./axon.ts";
 import { Connection, type ConnectionOptions } from "./connection.ts";
 import { readToken, type Target } from "./discovery.ts";
 import { ConnectionError, PosternError, shown } from "./errors.ts";
+import type { ClientIdentity } from "./identity.ts";
 import type { Welcome } from "./messages.ts";
 
 /** How to open a connection. */
@@ -19,6 +20,8 @@ export interface DialOptions extends ConnectionOptions {
   readonly timeoutMs?: number;
   /** The token, instead of the one that the target's file holds. */
   readonly token?: string;
+  /** Who this client is; without it nobody in particular. */
+  readonly identity?: ClientIdentity | null;
   /** False to say hello only. @default {true} */
   readonly authenticate?: boolean;
   /** Whether a missing token file is an error, because there was one before. @default {false} */
@@ -75,16 +78,34 @@ async function introduce(
   options: DialOptions,
   token: string | null,
 ): Promise<Welcome> {
-  const { consumer } = options;
-  const version = AXON_VERSION;
-  const hello = encodeParams("hello", consumer === undefined ? { version } : { version, consumer });
-  const steps = [connection.request("hello", hello)];
+  const { identity } = options;
+  const steps = [connection.request("hello", helloOf(options, identity?.clientId()))];
   if (token !== null) steps.push(connection.request("auth", encodeParams("auth", { token })));
-  const [greeting] = await Promise.all(steps);
-  return toWelcome(greeting);
+  const replies = await Promise.all(steps);
+  const minted = fieldOf(replies, "client_id");
+  if (identity && minted !== null) {
+    const kept = identity.keep(minted);
+    if (kept !== minted) replies.push(await connection.request("hello", helloOf(options, kept)));
+  }
+  return { ...toWelcome(replies[0]), originator: fieldOf(replies, "originator") };
 }
 
-function toWelcome(greeting: unknown): Welcome {
+function helloOf({ consumer, identity }: DialOptions, clientId: string | null | undefined): string {
+  return encodeParams("hello", {
+    version: AXON_VERSION,
+    ...(consumer === undefined ? {} : { consumer }),
+    ...(identity ? { client_kind: identity.kind } : {}),
+    ...(clientId ? { client_id: clientId } : {}),
+  });
+}
+
+/** A text of the last reply that has it: who one is may be said by the greeting, or behind the token. */
+function fieldOf(replies: readonly unknown[], name: string): string | null {
+  const values = replies.map((reply) => (reply as Record<string, unknown>)[name]);
+  return values.findLast((value) => typeof value === "string") as string | undefined ?? null;
+}
+
+function toWelcome(greeting: unknown): Omit<Welcome, "originator"> {
   const { version, agent_id, epoch, features } = greeting as Record<string, unknown>;
   if (typeof version !== "number" || version < AXON_VERSION || typeof agent_id !== "string") {
     throw new ConnectionError(

@@ -127,6 +127,11 @@ export interface Reset {
 export type InboundEvent = StoredEvent & {
   /** Whether it was in the log already when the subscription began. */
   readonly replay: boolean;
+  /**
+   * Set when it was told before and still waits for this client to act: a request for permission. It stands beside
+   * the log, and its seq is that of the place behind which the subscription began.
+   */
+  readonly again?: true;
   /** What was lost just before this event. */
   readonly gap?: Gap;
   /** Present when the daemon has begun another log: seqs start anew, and this is its first event here. */
@@ -293,6 +298,8 @@ export interface Welcome {
   /** Names the log; seqs of different epochs have nothing to do with each other. */
   readonly epoch: string | null;
   readonly features: readonly string[];
+  /** This client's public name; `null` without an identity. */
+  readonly originator: string | null;
 }
 
 /**

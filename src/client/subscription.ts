@@ -164,8 +164,11 @@ export class Subscription extends AsyncStream<InboundEvent> {
   #arrived(event: InboundEvent, chars: number): void {
     if (this.ended.aborted) return;
     const { epoch, seq } = this.#position ?? { epoch: null, seq: null };
-    if (seq !== null && event.seq <= seq) return;
-    this.#position = { epoch, seq: event.seq };
+    // What is told again stands beside the log.
+    if (!event.again) {
+      if (seq !== null && event.seq <= seq) return;
+      this.#position = { epoch, seq: event.seq };
+    }
     const told = this.#reset === null ? event : { ...event, reset: this.#reset };
     this.#reset = null;
     this.#held.push(told, chars);

@@ -11,7 +11,7 @@ import type { LogEvent } from "../core/event.ts";
 import type { RecordUpdate } from "../core/record.ts";
 import { VERSION } from "../core/version.ts";
 import type { Codec, Decoded, DecodedMessage, Delivery, RecordDelivery } from "./codec.ts";
-import { encodeJson, encodeRecord, isObject } from "./json.ts";
+import { againField, encodeJson, encodeRecord, isObject } from "./json.ts";
 
 interface AimxTag {
   /** JSON text of the id; `null` for the handshake. */
@@ -135,9 +135,9 @@ export class AimxCodec implements Codec {
     return null;
   }
 
-  encodeEvent(event: LogEvent, { subscriptionId, replay, gap }: Delivery): string {
+  encodeEvent(event: LogEvent, { subscriptionId, replay, again, gap }: Delivery): string {
     return `{"event":{"subscription_id":"${subscriptionId}","seq":${event.seq},"replay":${replay},` +
-      `"buffered_at_ms":${event.bufferedAtMs},"envelope":${event.envelope}` +
+      `${againField(again)}"buffered_at_ms":${event.bufferedAtMs},"envelope":${event.envelope}` +
       `${gap === null ? "" : `,"gap":${JSON.stringify(gap)}`}}}`;
   }
 

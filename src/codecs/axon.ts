@@ -20,7 +20,7 @@ import type {
   Delivery,
   RecordDelivery,
 } from "./codec.ts";
-import { encodeFields, encodeJson, encodeRecord, isObject } from "./json.ts";
+import { againField, encodeFields, encodeJson, encodeRecord, isObject } from "./json.ts";
 
 interface AxonTag {
   readonly command: string;
@@ -146,8 +146,10 @@ export class AxonCodec implements Codec {
     return null;
   }
 
-  encodeEvent(event: LogEvent, { replay, gap }: Delivery): string {
-    return `{"event":"inbound","replay":${replay},"seq":${event.seq},"buffered_at_ms":` +
+  encodeEvent(event: LogEvent, { replay, again, gap }: Delivery): string {
+    return `{"event":"inbound","replay":${replay},${
+      againField(again)
+    }"seq":${event.seq},"buffered_at_ms":` +
       `${event.bufferedAtMs},"envelope":${event.envelope}${gapField(gap)}}`;
   }
 
@@ -257,7 +259,10 @@ function asAxon(command: string, result: unknown, version: number | undefined): 
   if (command === "hello") {
     return { ...result as object, version, daemon_max_version: IPC_VERSION };
   }
-  if (command === "auth") return { auth: "accepted" };
+  if (command === "auth") {
+    const { scopes: _scopes, ...identity } = result as { readonly scopes: unknown };
+    return { auth: "accepted", ...identity };
+  }
   if (command === "subscribe") {
     const { replayed, replay_to_seq } = result as { replayed: number; replay_to_seq: number };
     return { subscribed: true, replayed, replay_to_seq };

@@ -59,6 +59,8 @@ export interface DecodedMessage {
 export interface Delivery {
   readonly subscriptionId: string;
   readonly replay: boolean;
+  /** Whether it is told beside the log, to a reader who has been told it already. */
+  readonly again?: boolean;
   /** What was lost before this event. */
   readonly gap: Gap | null;
 }

@@ -148,3 +148,8 @@ const OPEN_BRACKET = 0x5b;
 const CLOSE_BRACKET = 0x5d;
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
+
+/** The field of an event that is told again, with the comma behind it; of any other nothing. */
+export function againField(again: boolean | undefined): string {
+  return again ? '"again":true,' : "";
+}

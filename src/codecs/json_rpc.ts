@@ -19,7 +19,7 @@ import type {
   Delivery,
   RecordDelivery,
 } from "./codec.ts";
-import { encodeJson, encodeRecord, isObject } from "./json.ts";
+import { againField, encodeJson, encodeRecord, isObject } from "./json.ts";
 
 interface JsonRpcTag {
   /** JSON text of the id; `undefined` for a notification, which gets no reply. */
@@ -133,9 +133,9 @@ export class JsonRpcCodec implements Codec {
     return replies.length === 0 ? null : `[${replies.join(",")}]`;
   }
 
-  encodeEvent(event: LogEvent, { subscriptionId, replay, gap }: Delivery): string {
+  encodeEvent(event: LogEvent, { subscriptionId, replay, again, gap }: Delivery): string {
     const fields = `"subscription_id":"${subscriptionId}","seq":${event.seq},"replay":${replay},` +
-      `"buffered_at_ms":${event.bufferedAtMs},"envelope":${event.envelope}` +
+      `${againField(again)}"buffered_at_ms":${event.bufferedAtMs},"envelope":${event.envelope}` +
       (gap === null ? "" : `,"gap":${JSON.stringify(gap)}`);
     if (!this.#asChannels.has(subscriptionId)) {
       return `{"jsonrpc":"2.0","method":"event","params":{${fields}}}`;

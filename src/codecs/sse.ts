@@ -9,6 +9,7 @@ import type { PosternError } from "../core/errors.ts";
 import type { LogEvent } from "../core/event.ts";
 import type { Gap } from "../core/read.ts";
 import type { Codec, DecodedMessage, Delivery } from "./codec.ts";
+import { againField } from "./json.ts";
 
 /** A stream of server-sent events. */
 export class SseCodec implements Codec {
@@ -39,10 +40,11 @@ export class SseCodec implements Codec {
     return null;
   }
 
-  encodeEvent(event: LogEvent, { replay, gap }: Delivery): string {
+  encodeEvent(event: LogEvent, { replay, again, gap }: Delivery): string {
     const { seq, bufferedAtMs, envelope } = event;
     const data =
-      `{"seq":${seq},"buffered_at_ms":${bufferedAtMs},"replay":${replay},"envelope":${envelope}}`;
+      `{"seq":${seq},"buffered_at_ms":${bufferedAtMs},"replay":${replay},${againField(again)}` +
+      `"envelope":${envelope}}`;
     return `${gap === null ? "" : gapFrame(gap)}${frame("message", seq, data)}`;
   }
 

@@ -29,6 +29,13 @@ export interface ClientIdentity {
   readonly originator: string;
 }
 
+/** What a client says that it is, before it has shown a token. */
+export interface ClientClaim {
+  readonly kind: string;
+  /** What it kept from the last time; `null` if nothing. */
+  readonly clientId: string | null;
+}
+
 /** An identity with the secret that proves it, for its client only. */
 export interface MintedClient extends ClientIdentity {
   readonly clientId: string;

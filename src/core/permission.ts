@@ -110,7 +110,7 @@ export function permissionIn(
   };
 }
 
-/** Tells what is asked. */
+/** Tells what is asked; whoever is told again knows it by the envelope's id, which is the request's. */
 export function requestedEvent(news: News, request: PermissionRequest): NewEvent {
   return news.event("permission.requested", {
     request_id: request.id,
@@ -121,7 +121,7 @@ export function requestedEvent(news: News, request: PermissionRequest): NewEvent
     requester: request.requester,
     turn_id: request.turnId ?? undefined,
     expires_at: request.expiresMs,
-  });
+  }, request.id);
 }
 
 /** Tells what became of it. */

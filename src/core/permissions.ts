@@ -13,7 +13,7 @@
 import { type DecisionWait, DecisionWaits } from "./decision_waits.ts";
 import type { Departure } from "./departure.ts";
 import { PosternError, shown } from "./errors.ts";
-import type { NewEvent } from "./event.ts";
+import type { LogEvent, NewEvent } from "./event.ts";
 import {
   type Decision,
   delegatedEvent,
@@ -59,6 +59,8 @@ export interface PermissionsOptions {
 
 interface Pending {
   request: PermissionRequest;
+  /** Where the log tells of it; `null` where that is not known, behind a restart. */
+  seq: number | null;
   /** Asked for and not yet on disk; nobody else knows of it. */
   isNew: boolean;
   /** Who is to be the originator once that is on disk. */
@@ -111,6 +113,22 @@ export class Permissions {
   }
 
   /**
+   * What an originator has to answer and is not told by the log behind a place, as the log told it once. After a
+   * restart some may be told by the log as well.
+   *
+   * @param place The seq behind which the originator reads; each of them bears it.
+   */
+  remindersFor(originator: string, place: number): LogEvent[] {
+    return this.pendingFor(originator)
+      .filter(({ id }) => (this.#pending.get(id)!.seq ?? 0) <= place)
+      .map((request) => {
+        const { kind, topic, envelope } = requestedEvent(this.#news, request);
+        const bufferedAtMs = request.requestedMs;
+        return { seq: place, bufferedAtMs, kind, topic, expiresAtMs: null, envelope };
+      });
+  }
+
+  /**
    * Asks for permission.
    *
    * @param departure With whose end the request is cancelled, unless the daemon has stopped before; `null` for none.
@@ -132,8 +150,9 @@ export class Permissions {
     const stored = this.#store(pending, {
       event: requestedEvent(this.#news, request),
       documents: [pendingWrite(request)],
-      stored: () => {
+      stored: (seq) => {
         pending.isNew = false;
+        pending.seq = seq;
         return request;
       },
       failed: () => this.#drop(pending),
@@ -259,11 +278,11 @@ export class Permissions {
     const pending = this.#pending.get(id);
     if (pending === undefined || pending.isNew) throw refusalOf(attempt, this.#resolved.get(id));
     if (pending.changing !== null) {
-      return after(pending.changing, () => this.#change(attempt, decide));
+      return pending.changing.chain(() => this.#change(attempt, decide));
     }
     requireRole(attempt, pending.request);
     if (this.#clock.now() < pending.request.expiresMs) return decide(pending);
-    return after(this.#timeOut(pending), () => {
+    return this.#timeOut(pending).chain(() => {
       throw decidedAlready(operation, { id, outcome: "timeout" });
     });
   }
@@ -322,8 +341,8 @@ export class Permissions {
     { event, documents, stored, failed }: {
       readonly event: NewEvent;
       readonly documents: readonly DocumentWrite[];
-      /** Makes it so. */
-      readonly stored: () => T;
+      /** Makes it so; `seq` is the event's. */
+      readonly stored: (seq: number) => T;
       /** Leaves it as it was. */
       readonly failed: () => void;
     },
@@ -332,7 +351,7 @@ export class Permissions {
     const over = pending.changing = new Ticket<void>();
     this.#journal.append([event], documents).whenSettled((settled) => {
       pending.changing = null;
-      if (settled.ok) outcome.succeed(stored());
+      if (settled.ok) outcome.succeed(stored(settled.value[0]!.seq));
       else {
         failed();
         outcome.fail(settled.error);
@@ -367,26 +386,11 @@ export class Permissions {
 function pendingOf(request: PermissionRequest): Pending {
   return {
     request,
+    seq: null,
     isNew: false,
     heir: null,
     isAbandoned: false,
     keep() {},
     changing: null,
   };
-}
-
-/** What `next` comes to, begun once `first` is there. */
-function after<F, T>(first: Ticket<F>, next: () => Ticket<T>): Ticket<T> {
-  const result = new Ticket<T>();
-  first.whenSettled((settled) => {
-    if (!settled.ok) return result.fail(settled.error);
-    try {
-      next().whenSettled((outcome) =>
-        outcome.ok ? result.succeed(outcome.value) : result.fail(outcome.error)
-      );
-    } catch (error) {
-      result.fail(error);
-    }
-  });
-  return result;
 }

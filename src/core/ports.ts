@@ -22,8 +22,11 @@ export interface Secrets {
 
 /** Makes the daemon's own news into events: of kind `notify`, on topics on which nobody else can send. */
 export interface News {
-  /** @param payload Values as JSON has them; text that is JSON already as `JsonText`. */
-  event(topic: string, payload: Readonly<Record<string, unknown>>): NewEvent;
+  /**
+   * @param payload Values as JSON has them; text that is JSON already as `JsonText`.
+   * @param id The envelope's, where it has a name already; else a new one.
+   */
+  event(topic: string, payload: Readonly<Record<string, unknown>>, id?: string): NewEvent;
 }
 
 /** Appends events, with changes that are stored with them or not at all. */

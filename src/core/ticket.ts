@@ -50,6 +50,22 @@ export class Ticket<T> {
     return next;
   }
 
+  /** A ticket for what `next` comes to, which begins once this one has succeeded; what it throws is a failure. */
+  chain<U>(next: (value: T) => Ticket<U>): Ticket<U> {
+    const result = new Ticket<U>();
+    this.whenSettled((outcome) => {
+      if (!outcome.ok) return result.fail(outcome.error);
+      try {
+        next(outcome.value).whenSettled((last) =>
+          last.ok ? result.succeed(last.value) : result.fail(last.error)
+        );
+      } catch (error) {
+        result.fail(error);
+      }
+    });
+    return result;
+  }
+
   /** The outcome as a promise. */
   promise(): Promise<T> {
     return new Promise((resolve, reject) => {

@@ -318,6 +318,7 @@ export class Daemon implements AsyncDisposable {
     return {
       config: () => this.#config,
       connectionCount: () => this.#server.connectionCount,
+      presence: () => this.#server.presence(),
       shutdown: (reason) => {
         if (this.#options.onShutdown !== undefined) this.#options.onShutdown(reason);
         else queueMicrotask(() => this.close(reason));

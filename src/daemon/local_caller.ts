@@ -37,6 +37,7 @@ export class LocalCaller implements Caller {
   readonly isRemote = false;
   readonly transport = "in-process";
   readonly client = null;
+  claim = null;
   readonly onBehalfOf = null;
   readonly principal: Principal = TRUSTED;
   readonly consumer = "default";

@@ -17,7 +17,7 @@ import { ServiceRegistry } from "../core/service_registry.ts";
 import { Sessions } from "../core/sessions.ts";
 import { Tokens } from "../core/tokens.ts";
 import { newsOf } from "../operations/news.ts";
-import type { Identity, Limits, Services } from "../operations/operation.ts";
+import type { Identity, Limits, Presence, Services } from "../operations/operation.ts";
 import { OPERATIONS } from "../operations/registry.ts";
 import type { Config } from "./config.ts";
 import { Health } from "./health.ts";
@@ -44,6 +44,7 @@ export interface ServiceHooks {
   /** As it is now; a reload changes it. */
   config(): Config;
   connectionCount(): number;
+  presence(): Presence[];
   shutdown(reason: string): void;
   endRevoked(): void;
   rotateOwner(): { readonly token: string; readonly old_valid_until: number };
@@ -114,6 +115,7 @@ export function makeServices(parts: ServiceParts, hooks: ServiceHooks): DaemonSe
     turnOriginator: ({ runner }, turnId) =>
       runner === null ? null : services.sessions.turnOriginator(runner, turnId),
     connectionCount: hooks.connectionCount,
+    presence: hooks.presence,
     shutdown: hooks.shutdown,
     endRevoked: hooks.endRevoked,
     rotateOwner: hooks.rotateOwner,

@@ -3,6 +3,7 @@
 import { z } from "zod";
 import { PosternError } from "../core/errors.ts";
 import { type Principal, SCOPES } from "../core/principal.ts";
+import { identify, identityFields } from "./clients.ts";
 import { audit } from "./observe.ts";
 import { type Context, defineOperation } from "./operation.ts";
 import { boundedText } from "./params.ts";
@@ -20,10 +21,11 @@ export const AUTH_LOGIN = defineOperation({
   params: z.object({ token }),
   result: z.object({
     scopes: z.array(z.enum(SCOPES)).describe("what the token may do"),
+    ...identityFields,
   }),
   async handle({ token }, context) {
     const { scopes } = await login("auth.login", token, context);
-    return { scopes: [...scopes] };
+    return { scopes: [...scopes], ...identify(context) };
   },
 });
 

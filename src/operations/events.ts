@@ -302,6 +302,7 @@ export const EVENT_SUBSCRIBE = defineOperation({
     const filter = filterOf({ kinds, topics, channels });
     const after = replay ? since ?? consumer?.ackedSeq ?? 0 : replayTo;
     const replayed = await log.count(after + 1, replayTo, filter);
+    const reminders = remindersOf(after, filter, context);
     const records = (channels ?? []).filter((channel) => channel.startsWith(RECORD_CHANNEL))
       .map((channel) => channel.slice(RECORD_CHANNEL.length));
     const subscription_id = caller.subscribe({
@@ -311,8 +312,10 @@ export const EVENT_SUBSCRIBE = defineOperation({
       mayTake: (name) => mayTake(name, context),
       from: after + 1,
       replayTo,
+      reminders,
     });
-    return { subscription_id, replayed, replay_to_seq: replayTo };
+    const told = replayed + reminders.length;
+    return { subscription_id, replayed: told, replay_to_seq: replayTo };
   },
 });
 
@@ -324,6 +327,20 @@ export const EVENT_UNSUBSCRIBE = defineOperation({
   result: z.object({}),
   handle: (params, context) => endSubscription("event.unsubscribe", params, context),
 });
+
+/** What the caller is to act on, though it lies before the place from which it reads, or is lost. */
+function remindersOf(
+  after: number,
+  filter: Filter,
+  { services, caller }: Context,
+): readonly LogEvent[] {
+  if (caller.client === null) return [];
+  const place = Math.max(after, services.log.counters.front - 1);
+  // Whoever reads a whole log is told by that.
+  if (place === 0) return [];
+  return services.permissions.remindersFor(caller.client.originator, place)
+    .filter((event) => filter.matches(event));
+}
 
 function filterOf(wanted: Wanted): Filter {
   const { kinds, topics, channels } = wanted;

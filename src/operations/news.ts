@@ -15,9 +15,8 @@ export function newsOf(
   },
 ): News {
   return {
-    event(topic, payload): NewEvent {
+    event(topic, payload, msgId = newId()): NewEvent {
       const { agentId } = identity;
-      const msgId = newId();
       const envelope = encodeEnvelope({
         id: msgId,
         from: agentId,

@@ -6,9 +6,10 @@
 
 import type { z } from "zod";
 import type { Consumers } from "../core/consumers.ts";
+import type { LogEvent } from "../core/event.ts";
 import type { Filter } from "../core/filter.ts";
 import type { EventLog } from "../core/log.ts";
-import type { ClientIdentity, Clients } from "../core/clients.ts";
+import type { ClientClaim, ClientIdentity, Clients } from "../core/clients.ts";
 import type { Departure } from "../core/departure.ts";
 import type { Leases } from "../core/leases.ts";
 import type { PermissionMode } from "../core/permission.ts";
@@ -55,6 +56,8 @@ export interface Services {
   /** The originator of an open turn that the caller provides; `null` when there is no such turn. */
   turnOriginator(caller: Caller, turnId: string): string | null;
   connectionCount(): number;
+  /** Who is connected, the longest first. */
+  presence(): Presence[];
   health(): HealthReport;
   /** Ends the connections of tokens that are no longer valid. */
   endRevoked(): void;
@@ -116,6 +119,8 @@ export interface LogSubscriptionRequest {
   readonly from: number;
   /** Events up to here are told as replay. */
   readonly replayTo: number;
+  /** Told before all others, and apart from the log: what this reader has been told already, and is to act on. */
+  readonly reminders: readonly LogEvent[];
 }
 
 /** A watch of records as an operation asks a connection for it. */
@@ -133,12 +138,25 @@ export interface RecordWatchRequest {
 /** How a caller is connected. */
 export type Transport = "socket" | "http" | "websocket" | "in-process";
 
+/** What others may know of whoever is connected. */
+export interface Presence {
+  readonly client: ClientIdentity | null;
+  /** `null` as long as it has said nothing. */
+  readonly dialect: string | null;
+  readonly transport: Transport;
+  /** Since when. Epoch milliseconds. */
+  readonly since: number;
+  readonly subscriptions: number;
+}
+
 /** Whoever calls: one connection, with what it has said of itself. */
 export interface Caller {
   /** Whether it is remote access to records, for which the policy and a record's opt-in must allow a change too. */
   readonly isRemote: boolean;
   /** How it is connected, for the audit. */
   readonly transport: Transport;
+  /** Who it says it is, as long as that is not looked into. */
+  claim: ClientClaim | null;
   /** Who it is, once it has said so. */
   readonly client: ClientIdentity | null;
   /** On whose behalf a service says that it asks; for the audit only. */

@@ -19,6 +19,7 @@ import {
 import type { Principal, Scope } from "../core/principal.ts";
 import { observe } from "./observe.ts";
 import type { Context, Handled, Operation } from "./operation.ts";
+import { CLIENT_LIST } from "./clients.ts";
 import { LEASE_ACQUIRE, LEASE_LIST, LEASE_RELEASE, LEASE_RENEW } from "./leases.ts";
 import { PEER_LIST } from "./peers.ts";
 import { invalidParams } from "./params.ts";
@@ -117,6 +118,7 @@ const TABLE = [
   TOKEN_LIST,
   TOKEN_REVOKE,
   TOKEN_ROTATE,
+  CLIENT_LIST,
   LEASE_ACQUIRE,
   LEASE_RENEW,
   LEASE_RELEASE,

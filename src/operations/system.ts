@@ -3,7 +3,7 @@
 import { z } from "zod";
 import { IPC_VERSION } from "../core/version.ts";
 import { defineOperation, type Operation } from "./operation.ts";
-import { clientId, clientKind, identify } from "./clients.ts";
+import { clientId, clientKind, identify, identityFields } from "./clients.ts";
 import { consumerName, seq } from "./params.ts";
 
 export const SYSTEM_HELLO = defineOperation({
@@ -16,7 +16,7 @@ export const SYSTEM_HELLO = defineOperation({
       'whose cursor this connection uses; "default" if absent',
     ),
     client_kind: clientKind.optional().describe(
-      "what sort of client it is; with it an authenticated connection has an identity",
+      "what sort of client it is; with it the connection has an identity, as soon as it is authenticated",
     ),
     client_id: clientId.optional().describe("the secret that an earlier hello answered"),
   }),
@@ -25,18 +25,16 @@ export const SYSTEM_HELLO = defineOperation({
     epoch: z.string().describe("names the log; seqs of another epoch mean nothing here"),
     agent_id: z.string(),
     features: z.array(z.string()),
-    originator: z.string().optional().describe("public name of this client"),
-    client_id: z.string().optional().describe(
-      "a new secret, to be kept and shown the next time; absent when the one shown is known",
-    ),
+    ...identityFields,
   }),
   handle({ consumer, client_kind, client_id }, context) {
     const { services, caller } = context;
     caller.greet(consumer ?? "default");
-    const client = client_kind === undefined ? null : identify(client_kind, client_id, context);
+    const claimed = client_kind !== undefined;
+    caller.claim = claimed ? { kind: client_kind, clientId: client_id ?? null } : null;
     const { identity, log, features } = services;
     return {
-      ...client,
+      ...identify(context),
       version: identity.version,
       epoch: log.epoch,
       agent_id: identity.agentId,

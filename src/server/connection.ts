@@ -16,7 +16,7 @@ import { parseMessage } from "../codecs/json.ts";
 import { LineSplitter } from "../codecs/ndjson.ts";
 import { PosternError } from "../core/errors.ts";
 import { Departure } from "../core/departure.ts";
-import type { ClientIdentity } from "../core/clients.ts";
+import type { ClientClaim, ClientIdentity } from "../core/clients.ts";
 import type { Principal } from "../core/principal.ts";
 import { Producer } from "../core/producer.ts";
 import { Runner } from "../core/runners.ts";
@@ -24,22 +24,20 @@ import type { Provider } from "../core/service_registry.ts";
 import type {
   Caller,
   LogSubscriptionRequest,
+  Presence,
   RecordWatchRequest,
   Transport,
 } from "../operations/operation.ts";
 import { ConnectionStreams } from "./connection_streams.ts";
+import { LoginFailures } from "./login_failures.ts";
 import { Outbox } from "./outbox.ts";
 import { ProvidedCalls } from "./provided_calls.ts";
 import { Requests } from "./requests.ts";
 import type { ServerContext } from "./context.ts";
 import type { ConnectionOptions, Served, Wire } from "./served.ts";
 
-/** Failed authentications after which a connection is closed. */
-const MAX_LOGIN_FAILURES = 3;
 /** On a stop, whoever has read nothing for so long is not waited for any longer. */
 const STUCK_MS = 1000;
-/** How long the first failed authentication is held back; each further one twice as long. */
-const LOGIN_DELAY_MS = 100;
 /** So long may the lines of one read be handled while others wait; then they come first. */
 const TURN_MS = 1;
 /** A longer line is handled in a turn of its own. */
@@ -61,12 +59,14 @@ export class Connection implements Caller, Served {
   readonly producer: Producer = new Producer();
   readonly departure: Departure = new Departure();
   readonly runner: Runner = new Runner();
+  claim: ClientClaim | null = null;
   readonly #calls: ProvidedCalls;
   #codec: Codec | null = null;
   #principal: Principal | null;
   #client: ClientIdentity | null;
   #consumer = "default";
-  #loginFailures = 0;
+  readonly #loginFailures = new LoginFailures();
+  readonly #since: number;
   #helloTimer: ReturnType<typeof setTimeout>;
   #inputBytes = 0;
   #stopping = false;
@@ -77,6 +77,7 @@ export class Connection implements Caller, Served {
     this.#conn = conn;
     this.#context = context;
     const limits = context.limits();
+    this.#since = context.services.clock.now();
     this.transport = options.transport ?? "socket";
     this.#codec = options.codec ?? null;
     this.#client = options.client ?? null;
@@ -118,6 +119,12 @@ export class Connection implements Caller, Served {
 
   get isPaused(): boolean {
     return !this.#outbox.hasRoomForStream;
+  }
+
+  get presence(): Presence {
+    const { client, transport } = this;
+    const dialect = this.#codec?.dialect ?? null;
+    return { client, dialect, transport, since: this.#since, subscriptions: this.#streams.count };
   }
 
   get client(): ClientIdentity | null {
@@ -212,9 +219,9 @@ export class Connection implements Caller, Served {
   }
 
   async loginFailed(): Promise<void> {
-    const failures = ++this.#loginFailures;
+    const { failures, delayed } = this.#loginFailures.note();
     this.#context.diagnostics.warn("a connection failed to authenticate", { failures });
-    await new Promise((resolve) => setTimeout(resolve, LOGIN_DELAY_MS * 2 ** (failures - 1)));
+    await delayed;
   }
 
   subscribe(request: LogSubscriptionRequest): string {
@@ -328,13 +335,12 @@ export class Connection implements Caller, Served {
   #onAnswered(): void {
     this.#streams.begin();
     if (this.#codec !== null) this.#switchBroadcast(this.#codec);
-    const over = this.#codec?.isOver === true || this.#loginFailures >= MAX_LOGIN_FAILURES;
-    if (over) this.#endAfterReplies();
+    if (this.#codec?.isOver || this.#loginFailures.isExhausted) this.#endAfterReplies();
   }
 
   /** Why nothing more is carried out on this connection. */
   #closedTo(): PosternError | null {
-    if (this.#loginFailures >= MAX_LOGIN_FAILURES) return loginsExhausted();
+    if (this.#loginFailures.isExhausted) return this.#loginFailures.refusal();
     if (this.#codec?.isOver) {
       return new PosternError("hello_required", "the handshake was refused; this connection ends");
     }
@@ -385,13 +391,6 @@ export class Connection implements Caller, Served {
     const mayHear = this.#principal !== null || !requireToken;
     this.#streams.setBroadcast(codec.hearsBroadcast && mayHear && !this.#stopping ? codec : null);
   }
-}
-
-function loginsExhausted(): PosternError {
-  return new PosternError(
-    "auth_failed",
-    `after ${MAX_LOGIN_FAILURES} tokens that are not valid this connection ends`,
-  );
 }
 
 function isDisconnect(error: unknown): boolean {

@@ -70,6 +70,11 @@ export class ConnectionStreams {
     return this.#add(id, { ofLog: false, streams: [stream] });
   }
 
+  /** Subscriptions that are open. */
+  get count(): number {
+    return this.#subscriptions.size;
+  }
+
   /** Lets the subscriptions run that were opened last; their reply is on its way. */
   begin(): void {
     const beginning = this.#beginning;
@@ -105,6 +110,7 @@ export class ConnectionStreams {
     this.#broadcast = new LogStream({
       ...this.#parts(),
       filter: ALL_EVENTS,
+      reminders: [],
       from: this.#context.services.log.head + 1,
       replayTo: 0,
       encode: (event, { gap }) =>

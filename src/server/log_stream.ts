@@ -22,8 +22,13 @@ export interface LogStreamOptions {
   readonly from: number;
   /** Events up to here are told as replay. */
   readonly replayTo: number;
+  /** Told before all others; at most what waits for one reader to act on. */
+  readonly reminders: readonly LogEvent[];
   /** The line of one event with its end; empty when this reader is not to see it. */
-  readonly encode: (event: LogEvent, delivery: { replay: boolean; gap: Gap | null }) => string;
+  readonly encode: (
+    event: LogEvent,
+    delivery: { replay: boolean; again?: boolean; gap: Gap | null },
+  ) => string;
   /** Names equal text of a whole block, or `null` when it is this stream's own. */
   readonly sharedAs: (replay: boolean) => string | null;
   readonly shared: SharedEncodings;
@@ -39,6 +44,7 @@ export interface LogStreamOptions {
 /** One stream of events to one connection. */
 export class LogStream {
   readonly #options: LogStreamOptions;
+  readonly #reminders: LogEvent[];
   #next: number;
   #gap: Gap | null = null;
   /** Nothing is told before the reply that opens the stream. */
@@ -48,6 +54,7 @@ export class LogStream {
   constructor(options: LogStreamOptions) {
     this.#options = options;
     this.#next = options.from;
+    this.#reminders = [...options.reminders];
   }
 
   /** Lets the stream run. */
@@ -58,7 +65,7 @@ export class LogStream {
 
   /** Whether events up to `seq` are still to be told. */
   isBehind(seq: number): boolean {
-    return !this.#ended && this.#next <= seq;
+    return !this.#ended && (this.#next <= seq || this.#reminders.length > 0);
   }
 
   /** Notes that the reader is still there, though there is nothing to tell. */
@@ -75,6 +82,7 @@ export class LogStream {
   pump(): void {
     const { log, outbox, replayTo } = this.#options;
     try {
+      this.#remind();
       while (!this.#waiting && !this.#ended && outbox.hasRoomForStream) {
         const found = log.seek(this.#next, this.#next > replayTo);
         if (found === null) return;
@@ -83,6 +91,16 @@ export class LogStream {
       }
     } catch (error) {
       this.#fail(error);
+    }
+  }
+
+  #remind(): void {
+    const { outbox, encode } = this.#options;
+    while (
+      this.#reminders.length > 0 && !this.#waiting && !this.#ended && outbox.hasRoomForStream
+    ) {
+      const line = encode(this.#reminders.shift()!, { replay: true, again: true, gap: null });
+      outbox.push(encoder.encode(line));
     }
   }
 

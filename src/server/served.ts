@@ -3,7 +3,7 @@
 import type { Codec } from "../codecs/codec.ts";
 import type { ClientIdentity } from "../core/clients.ts";
 import type { Principal } from "../core/principal.ts";
-import type { Transport } from "../operations/operation.ts";
+import type { Presence, Transport } from "../operations/operation.ts";
 
 /** One client that is connected. */
 export interface Served {
@@ -11,6 +11,8 @@ export interface Served {
   /** Bytes of an unfinished request, and of the buffer around it. */
   readonly heldInput: number;
   readonly transport: Transport;
+  /** What others may know of it. */
+  readonly presence: Presence;
   /** Whether it does not read what is there for it. */
   readonly isPaused: boolean;
   /** Tells it what is new. */

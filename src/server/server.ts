@@ -13,7 +13,7 @@ import type { CodecSettings } from "../codecs/codec.ts";
 import { PosternError } from "../core/errors.ts";
 import type { Log } from "../core/ports.ts";
 import { type Principal, TRUSTED } from "../core/principal.ts";
-import type { Services } from "../operations/operation.ts";
+import type { Presence, Services } from "../operations/operation.ts";
 import { Connection } from "./connection.ts";
 import { ConnectionCount } from "./connection_count.ts";
 import type { ServerContext, ServerLimits } from "./context.ts";
@@ -96,6 +96,10 @@ export class Server {
 
   get connectionCount(): number {
     return this.#connections.size;
+  }
+
+  presence(): Presence[] {
+    return [...this.#connections].map(({ presence }) => presence);
   }
 
   /** Takes new limits; they hold for what comes from now on. */

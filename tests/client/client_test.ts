@@ -56,7 +56,7 @@ Deno.test("what is asked for in one turn leaves in one write, without its caller
     },
     close: () => silence.resolve(null),
   });
-  const welcome = { version: 2, agent_id: "x", epoch: "e", features: [] };
+  const welcome = { version: 2, agent_id: "x", epoch: "e", features: [], originator: null };
   const open = () => Promise.resolve({ connection, welcome, authenticated: true });
   const link = await Link.open({ open, policy: null });
   const target = () => findTarget({ dir: "/nowhere", env: NO_ENV });

@@ -94,6 +94,7 @@ Deno.test("hello, with the consumer, and the token of the file go out first and 
     agent_id: "ed25519.00",
     epoch: "e",
     features: ["buffer"],
+    originator: null,
   });
 });
 

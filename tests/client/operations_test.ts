@@ -33,6 +33,7 @@ const REQUIRED: { [N in OperationName]: Required<OperationParams<N>> } = {
   "event.subscribe": {},
   "event.unsubscribe": { subscription_id: true },
   "lease.acquire": { name: true, ttl_secs: true },
+  "client.list": {},
   "lease.list": {},
   "lease.release": { lease_id: true },
   "lease.renew": { lease_id: true },

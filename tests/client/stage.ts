@@ -27,7 +27,7 @@ export class Stage {
         const attempt = this.#attempts.shift();
         if (attempt === undefined || attempt instanceof Error) throw attempt;
         const epoch = `epoch ${this.#attempts.length > 0 ? 1 : 2}`;
-        const welcome = { version: 2, agent_id: "x", epoch, features: [] };
+        const welcome = { version: 2, agent_id: "x", epoch, features: [], originator: null };
         return { connection: new Connection(attempt, options), welcome, authenticated: true };
       },
       policy: policy === null ? null : toPolicy({

@@ -74,6 +74,7 @@ function rightly(token: string): Record<string, Line> {
     "lease.acquire": { name: "l", ttl_secs: 60 },
     "lease.renew": { lease_id: WRONG_OWNER },
     "lease.release": { lease_id: WRONG_OWNER },
+    "client.list": {},
     "lease.list": {},
     "service.register": { name: "svc", methods: [{ name: "run" }] },
     "service.list": {},

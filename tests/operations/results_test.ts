@@ -85,6 +85,7 @@ const CASES: Readonly<
   "permission.cancel": [(_daemon, id) => ({ params: { request_id: id } })],
   "permission.wait": [(_daemon, id) => ({ params: { request_id: id } })],
   "lease.acquire": [() => ({ params: { name: "l", ttl_secs: 60, release_on_disconnect: true } })],
+  "client.list": [() => ({})],
   "lease.list": [() => ({})],
   "lease.renew": [(_daemon, id) => ({ params: { lease_id: id } })],
   "lease.release": [(_daemon, id) => ({ params: { lease_id: id } })],

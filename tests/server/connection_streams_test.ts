@@ -47,6 +47,7 @@ Deno.test("two subscriptions whose outbox is always full take turns, and neither
       filter: ALL_EVENTS,
       from: 1,
       replayTo: count,
+      reminders: [],
       mayTake: () => false,
     });
     streams.begin();

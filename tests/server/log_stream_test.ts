@@ -49,6 +49,7 @@ function read(
     filter: ALL_EVENTS,
     from: 1,
     replayTo: log.head,
+    reminders: [],
     encode,
     sharedAs: () => null,
     shared: new SharedEncodings(),

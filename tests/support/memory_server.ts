@@ -171,6 +171,7 @@ function servicesOf({ log, clock }: TestLog, peers: () => readonly PeerInfo[]): 
     rateLimits: new RateLimits({ read: 0, send: 0, write: 0, serve: 0, admin: 0 }, clock),
     metrics: new Metrics(),
     audit: { note() {} },
+    presence: () => [],
     provided: new ServiceRegistry({ clock, nouns: [] }),
     get leases() {
       return unused();

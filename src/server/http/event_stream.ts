@@ -6,8 +6,9 @@
  */
 
 import { gapFrame, HEARTBEAT, resetFrame, SseCodec } from "../../codecs/sse.ts";
+import type { ClientIdentity } from "../../core/clients.ts";
 import type { Principal } from "../../core/principal.ts";
-import type { LogSubscriptionRequest } from "../../operations/operation.ts";
+import type { LogSubscriptionRequest, Presence } from "../../operations/operation.ts";
 import { ConnectionStreams } from "../connection_streams.ts";
 import type { ServerContext } from "../context.ts";
 import { Outbox } from "../outbox.ts";
@@ -16,6 +17,7 @@ import type { Served } from "../served.ts";
 export interface EventStreamOptions {
   readonly context: ServerContext;
   readonly principal: Principal | null;
+  readonly client: ClientIdentity | null;
   /** Whether it goes on with what comes, or ends with what is there. */
   readonly follow: boolean;
   readonly heartbeatMs: number;
@@ -37,12 +39,14 @@ export class EventStream implements Served {
   readonly #outbox: Outbox;
   readonly #streams: ConnectionStreams;
   readonly #heartbeat: ReturnType<typeof setInterval>;
+  readonly #since: number;
   #closed = false;
 
   constructor(options: EventStreamOptions) {
     this.#options = options;
     this.principal = options.principal;
     const { context } = options;
+    this.#since = context.services.clock.now();
     const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
     this.body = readable;
     const writer = this.#writer = writable.getWriter();
@@ -79,6 +83,18 @@ export class EventStream implements Served {
       metrics.gaps++;
     }
     return this.#streams.open(this.#codec, { ...request, from });
+  }
+
+  get presence(): Presence {
+    const { client } = this.#options;
+    const { transport } = this;
+    return {
+      client,
+      dialect: this.#codec.dialect,
+      transport,
+      since: this.#since,
+      subscriptions: 1,
+    };
   }
 
   get isPaused(): boolean {

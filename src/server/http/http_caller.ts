@@ -7,7 +7,7 @@
 
 import { PosternError } from "../../core/errors.ts";
 import { Departure } from "../../core/departure.ts";
-import type { ClientIdentity } from "../../core/clients.ts";
+import type { ClientClaim, ClientIdentity } from "../../core/clients.ts";
 import type { Principal } from "../../core/principal.ts";
 import { Producer } from "../../core/producer.ts";
 import type { Caller, LogSubscriptionRequest } from "../../operations/operation.ts";
@@ -24,6 +24,7 @@ export class HttpCaller implements Caller {
   readonly producer: Producer = new Producer();
   readonly departure: Departure = new Departure();
   readonly runner = null;
+  claim: ClientClaim | null = null;
   readonly provider = null;
   readonly onBehalfOf: string | null;
   /** Where a stream of events is to go. */

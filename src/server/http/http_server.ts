@@ -261,6 +261,7 @@ export class HttpServer {
     const stream = new EventStream({
       context,
       principal: caller.principal,
+      client: caller.client,
       follow: query.follow,
       heartbeatMs: settings.heartbeatMs,
       onClosed: () => {
