@@ -66,6 +66,13 @@ export const CONSUMER_OPTION: Option = {
   help: 'whose cursor to go by ("default")',
 };
 
+/** The option of every command that has an identity. */
+export const IDENTITY_OPTION: Option = {
+  name: "as",
+  value: "KIND",
+  help: 'kind of client whose identity to have ("cli")',
+};
+
 /** The options of every command that chooses among events. */
 export const FILTER_OPTIONS: readonly Option[] = [
   {

@@ -3,7 +3,17 @@
 import { ConnectionError, PosternError } from "../client/mod.ts";
 
 /** Every exit code there is. */
-export const EXIT = { ok: 0, failed: 1, usage: 2, noDaemon: 3, refused: 4 } as const;
+export const EXIT = {
+  ok: 0,
+  failed: 1,
+  usage: 2,
+  noDaemon: 3,
+  /** We may not, or what we asked for was not approved. */
+  refused: 4,
+  /** Ctrl-C, and SIGTERM, where a command's outcome is what it waits for. */
+  interrupted: 130,
+  terminated: 143,
+} as const;
 
 /** The command line cannot be understood. */
 export class UsageError extends Error {

@@ -25,7 +25,8 @@ const EXIT_CODES: readonly (readonly [string, string])[] = [
   ["1", "It failed."],
   ["2", "The command line cannot be understood."],
   ["3", "No daemon runs."],
-  ["4", "The daemon, or the system, refuses."],
+  ["4", "The daemon, or the system, refuses; what postern ask asks for is not approved."],
+  ["130, 143", "postern ask was ended by Ctrl-C, or by SIGTERM."],
 ];
 
 /** The page. */
