@@ -44,7 +44,7 @@ import {
   PERMISSION_WAIT,
 } from "./permissions.ts";
 import { requireRecordChange, requireRemote } from "./remote.ts";
-import { SERVICE_CALL, SERVICE_LIST, SERVICE_REGISTER } from "./services.ts";
+import { SERVICE_ANSWER, SERVICE_CALL, SERVICE_LIST, SERVICE_REGISTER } from "./services.ts";
 import {
   SESSION_ATTACH,
   SESSION_CANCEL,
@@ -126,6 +126,7 @@ const TABLE = [
   SERVICE_REGISTER,
   SERVICE_LIST,
   SERVICE_CALL,
+  SERVICE_ANSWER,
 ] as const;
 
 /** One of the table, for types that are made from it. */

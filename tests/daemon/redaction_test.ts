@@ -78,6 +78,7 @@ function rightly(token: string): Record<string, Line> {
     "lease.list": {},
     "service.register": { name: "svc", methods: [{ name: "run" }] },
     "service.list": {},
+    "service.answer": { id: "none", result: PAYLOAD },
     "service.call": { service: "none", method: "run", params: { text: PAYLOAD } },
     "token.create": { name: "again", scopes: ["read"] },
     "token.list": {},
