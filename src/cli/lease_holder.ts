@@ -5,8 +5,9 @@
  * not longer; a lost connection alone loses nothing. Whoever waits is told by the daemon's events and asks again then.
  */
 
-import { type Client, ConnectionError, PosternError } from "../client/mod.ts";
+import { type Client, PosternError } from "../client/mod.ts";
 import { waitFor } from "../client/reconnect.ts";
+import { throughRestarts } from "./through_restarts.ts";
 
 /** What is wanted. */
 export interface LeaseWish {
@@ -16,6 +17,7 @@ export interface LeaseWish {
 
 /** Between two tries to renew that failed for a reason that passes. */
 const AGAIN_MS = 200;
+const MAX_RELEASE_MS = 5000;
 const ENDINGS = ["lease.released", "lease.expired"];
 
 /** A lease that this program holds. */
@@ -75,13 +77,10 @@ export class HeldLease {
     for (;;) {
       signal.throwIfAborted();
       try {
-        return await HeldLease.acquire(client, wish);
+        // One that was acquired without our knowing goes with its connection, or with its time.
+        return await throughRestarts(signal, () => HeldLease.acquire(client, wish));
       } catch (error) {
-        if (!isHeldByOther(error)) {
-          // Nobody knows whether it was acquired; if it was, it goes with its connection or with its time.
-          if (error instanceof ConnectionError && error.code === "ECONNRESET") continue;
-          throw error;
-        }
+        if (!isHeldByOther(error)) throw error;
         await onHeld(error);
       }
       for await (const { envelope, gap, reset } of stream) {
@@ -107,12 +106,14 @@ export class HeldLease {
     return await new Promise<never>(() => {});
   }
 
-  /** Gives it back. What cannot be told to the daemon now ends with the connection, or with its time. */
+  /** Gives it back. What the daemon cannot be told soon ends with the connection, or with its time. */
   async release(): Promise<void> {
     this.#released.abort();
-    const timeoutMs = Math.max(1, Math.min(5000, this.#until - performance.now()));
+    const leftMs = Math.min(MAX_RELEASE_MS, this.#until - performance.now());
+    const signal = AbortSignal.timeout(Math.max(1, Math.floor(leftMs)));
     try {
-      await this.#client.call("lease.release", { lease_id: this.#leaseId }, { timeoutMs });
+      const params = { lease_id: this.#leaseId };
+      await throughRestarts(signal, () => this.#client.call("lease.release", params, { signal }));
     } catch {
       // See above.
     }

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { type Client, connect, type InboundEvent } from "../../src/client/mod.ts";
-import { postern } from "../support/cli.ts";
+import { postern, RUN } from "../support/cli.ts";
 import { CliProcess } from "../support/cli_process.ts";
 import { eventually } from "../support/eventually.ts";
 import { startTestDaemon, type TestDaemon } from "../support/in_process.ts";
@@ -137,6 +137,32 @@ Deno.test("a program knows its session, turn and directory, and its client may a
   await using other = await connect({ dir: daemon.directory, clientKind: "other" });
   const refused = await other.call("permission.request", request).catch(({ code }) => code);
   assertEquals(refused, "not_found");
+});
+
+Deno.test("a program may ask whoever sent the message for permission", async () => {
+  await using daemon = await startTestDaemon();
+  await using client = await clientOf(daemon);
+  await using _run = await runningShell(
+    daemon,
+    `${Deno.execPath()} ${RUN.join(" ")} ask --as runner --turn "$POSTERN_TURN_ID" \
+      --tool Bash --input '"rm -rf build"' > /dev/null 2>&1; echo "$?"`,
+  );
+  for (const [approve, code] of [[true, "0\n"], [false, "4\n"]] as const) {
+    const asked = client.subscribe({
+      topics: ["permission.requested"],
+      replay: false,
+      consumer: null,
+    });
+    await asked.started;
+    const turn = await Turn.ask(client, "s", "");
+    const { payload } = (await asked.next()).value!.envelope;
+    const { request_id, originator } = payload as Record<string, string>;
+    assertEquals(originator, client.originator);
+    await client.call("permission.answer", { request_id: request_id!, result: { approve } });
+    await turn.ended();
+    assertEquals(turn.text, code);
+    asked.close();
+  }
 });
 
 Deno.test("of a cancelled turn nothing is left, even if it ignores SIGTERM; then the next one runs", async () => {
