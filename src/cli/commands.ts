@@ -31,6 +31,7 @@ const COMMANDS: Readonly<Record<string, Loader>> = {
   approvals: () => import("./commands/approvals.ts"),
   call: () => import("./commands/call.ts"),
   whoami: () => import("./commands/whoami.ts"),
+  clients: () => import("./commands/clients.ts"),
   peers: () => import("./commands/peers.ts"),
   ps: () => import("./commands/ps.ts"),
   logs: () => import("./commands/logs.ts"),

@@ -33,15 +33,12 @@ export function overview(commands: readonly Command[]): string {
   return [
     "Postern: messages between the programs of one machine, kept until they are read.",
     "",
-    "Usage:",
-    "  postern <command> [arguments] [options]",
+    "Usage: postern <command> [arguments] [options]",
     "",
-    "Commands:",
     ...table(commands.map((command) => [command.name, command.summary])),
     "",
     "Every command takes --dir PATH, --token-file PATH (- for stdin), --json, --help (-h). Version: -V.",
     "The directory: --dir, else POSTERN_DIR, else postern/default where programs keep their state.",
-    "Also in the environment: POSTERN_SOCKET_PATH, POSTERN_TOKEN_FILE, NO_COLOR.",
     EXIT_LINE,
   ].join("\n");
 }

@@ -6,7 +6,7 @@
  */
 
 import { encodeJson, isObject, parseMessage } from "../../codecs/json.ts";
-import { PosternError } from "../../core/errors.ts";
+import { PosternError, shown } from "../../core/errors.ts";
 import type { RouteMatch } from "../../core/routes.ts";
 import { Ticket } from "../../core/ticket.ts";
 import type { Services } from "../../operations/operation.ts";
@@ -49,5 +49,19 @@ function paramsOf({ params }: RouteMatch, url: URL, body: string): Record<string
   if (!isObject(given)) {
     throw new PosternError("invalid_request", "the body must be a JSON object, or empty");
   }
-  return { ...given, ...Object.fromEntries(url.searchParams), ...Object.fromEntries(params) };
+  const inPath = [...params].map(([name, text]) => [name, decoded(name, text)]);
+  return { ...given, ...Object.fromEntries(url.searchParams), ...Object.fromEntries(inPath) };
+}
+
+/** A segment of a path says by percent signs what it cannot hold. */
+function decoded(name: string, text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw new PosternError(
+      "invalid_params",
+      `${name}: in the path it must be percent-encoded UTF-8, got ${shown(text)}`,
+      { field: name },
+    );
+  }
 }
