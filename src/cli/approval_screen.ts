@@ -5,7 +5,8 @@
  * with an answer is shown and ends nothing. When it ends, by whatever way, the terminal is as it was.
  */
 
-import { type Client, PosternError } from "../client/mod.ts";
+import { PosternError } from "../client/errors.ts";
+import type { Client } from "../client/mod.ts";
 import { listPending, type Pending, permissionEvents } from "./approval_list.ts";
 import { ApprovalRows } from "./approval_rows.ts";
 import type { Context } from "./command.ts";

@@ -6,7 +6,8 @@
  * cancels before.
  */
 
-import { type Client, type InboundEvent, PosternError } from "../client/mod.ts";
+import { PosternError } from "../client/errors.ts";
+import type { Client, InboundEvent } from "../client/mod.ts";
 import type { Context } from "./command.ts";
 import { EXIT, exitCodeOf } from "./exit_codes.ts";
 import { InputLines, type Line } from "./input_lines.ts";

@@ -4,7 +4,7 @@
  * A command's file is loaded when it is used, so that none pays for the others.
  */
 
-import { shown } from "../client/mod.ts";
+import { shown } from "../client/errors.ts";
 import type { Command } from "./command.ts";
 import { UsageError } from "./exit_codes.ts";
 import { suggestion } from "./suggestion.ts";

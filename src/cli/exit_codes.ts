@@ -1,6 +1,6 @@
 /** How a command ends, as its exit code: the contract that scripts rely on. */
 
-import { ConnectionError, PosternError } from "../client/mod.ts";
+import { ConnectionError, PosternError } from "../client/errors.ts";
 
 /** Every exit code there is. */
 export const EXIT = {

@@ -1,6 +1,6 @@
 /** One thing done to each of several, where a refusal of one is no reason to leave out the others. */
 
-import { PosternError } from "../client/mod.ts";
+import { PosternError } from "../client/errors.ts";
 
 /**
  * Does it to one after the other.

@@ -5,7 +5,8 @@
  * not longer; a lost connection alone loses nothing. Whoever waits is told by the daemon's events and asks again then.
  */
 
-import { type Client, PosternError } from "../client/mod.ts";
+import { PosternError } from "../client/errors.ts";
+import type { Client } from "../client/mod.ts";
 import { waitFor } from "../client/reconnect.ts";
 import { throughRestarts } from "./through_restarts.ts";
 

@@ -1,19 +1,14 @@
 /**
  * A command's way to the daemon that its options name.
  *
- * A token comes from a file or from stdin, and never from the command line, which everyone can read.
+ * A token comes from a file or from stdin, and never from the command line, which everyone can read. The client
+ * library is loaded when there is something to ask: the daemon's own command needs none of it.
  */
 
 import { readToken } from "../client/discovery.ts";
-import {
-  type Client,
-  connect,
-  type ConnectOptions,
-  findTarget,
-  PosternError,
-  shown,
-  type Target,
-} from "../client/mod.ts";
+import { findTarget, type Target } from "../client/discovery.ts";
+import { PosternError, shown } from "../client/errors.ts";
+import type { Client, ConnectOptions } from "../client/mod.ts";
 import type { Context } from "./command.ts";
 import { UsageError } from "./exit_codes.ts";
 import { readAllInput } from "./input.ts";
@@ -29,6 +24,7 @@ export async function withClient<T>(
   const token = await tokenFrom(values);
   // What is printed is passed on, and must be what was sent.
   const how = { exactNumbers: true, reconnect: false };
+  const { connect } = await import("../client/mod.ts");
   await using client = await connect({ dir, consumer, ...token, ...how });
   return await use(client);
 }
@@ -52,6 +48,7 @@ export async function withIdentity<T>(
   const dir = values.text("dir");
   const token = await tokenFrom(values);
   const usual = { clientKind, exactNumbers: true, reconnect: { maxDelayMs: 1000 } };
+  const { connect } = await import("../client/mod.ts");
   await using client = await connect({ dir, ...token, ...usual, ...how });
   return await use(client);
 }

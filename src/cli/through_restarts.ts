@@ -1,6 +1,6 @@
 /** Questions that may be asked twice, over as many connections as it takes to get their answer. */
 
-import { ConnectionError, PosternError } from "../client/mod.ts";
+import { ConnectionError, PosternError } from "../client/errors.ts";
 import { waitFor } from "../client/reconnect.ts";
 
 /** A daemon that is stopping refuses at once, and its connection ends a moment later. */

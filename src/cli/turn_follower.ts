@@ -5,8 +5,8 @@
  * that came. Where events are gone (retention, another log) and the turn is not open any more, it says so.
  */
 
+import { PosternError } from "../client/errors.ts";
 import type { Client, InboundEvent } from "../client/mod.ts";
-import { PosternError } from "../client/mod.ts";
 
 /** How a turn ended. */
 export type TurnOutcome = "completed" | "failed" | "cancelled";

@@ -6,7 +6,7 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { type Command, COMMON_OPTIONS, type Option } from "./command.ts";
-import { shown } from "../client/mod.ts";
+import { shown } from "../client/errors.ts";
 import { UsageError } from "./exit_codes.ts";
 import { suggestion } from "./suggestion.ts";
 

@@ -6,7 +6,7 @@
  */
 
 import { parse } from "@std/jsonc";
-import { dirname, fromFileUrl, isAbsolute, join, resolve } from "@std/path";
+import { dirname, fromFileUrl, isAbsolute, join, resolve } from "@std/path/posix";
 
 /** How the daemon's process is made. */
 export interface DaemonCommand {

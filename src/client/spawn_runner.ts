@@ -5,7 +5,7 @@
  * but nothing but this program's own code sees to that.
  */
 
-import { dirname, join } from "@std/path";
+import { dirname, join } from "@std/path/posix";
 import {
   currentRuntime,
   ENVIRONMENT,

@@ -7,7 +7,7 @@
  * off is removed at the next start.
  */
 
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 import { PosternError, shown } from "../core/errors.ts";
 import type { Blobs, OpenBlob, StoredBlob } from "../server/http/blob_routes.ts";
 import { lookAt, openOwnFile, openOwnFileToRead, removeIfPresent } from "./safe_file.ts";

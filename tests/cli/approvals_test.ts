@@ -1,7 +1,7 @@
 /** `approvals` on a terminal: the list follows what happens, and keys answer what is seen. */
 
 import { assert, assertEquals } from "@std/assert";
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 import type { Pending } from "../../src/cli/approval_list.ts";
 import { ApprovalRows } from "../../src/cli/approval_rows.ts";
 import { keysIn } from "../../src/cli/keys.ts";

@@ -1,7 +1,7 @@
 /** Blobs: what goes in comes out, what is cut off leaves nothing, and nothing grows without bound. */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 import { PosternError } from "../../src/core/errors.ts";
 import { BlobFiles, type BlobOptions } from "../../src/daemon/blobs.ts";
 import { eventually } from "../support/eventually.ts";

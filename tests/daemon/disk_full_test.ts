@@ -4,7 +4,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 import { startProcess } from "../support/process.ts";
 import { type Line, RawClient } from "../support/raw_client.ts";
 import { canMount, SMALL_DISK_BYTES, SmallDisk } from "../support/small_disk.ts";

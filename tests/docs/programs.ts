@@ -6,7 +6,7 @@
  * could decide about it.
  */
 
-import { fromFileUrl, join } from "@std/path";
+import { fromFileUrl, join } from "@std/path/posix";
 
 const PAGE = fromFileUrl(new URL("../../docs/clients.md", import.meta.url));
 const MANIFEST = fromFileUrl(new URL("../../deno.json", import.meta.url));

@@ -1,7 +1,7 @@
 /** The program of docs/services.md provides what the page says, where Python is installed. */
 
 import { assert, assertEquals } from "@std/assert";
-import { fromFileUrl } from "@std/path";
+import { fromFileUrl } from "@std/path/posix";
 import { postern } from "../support/cli.ts";
 import { HttpClient } from "../support/http_client.ts";
 import { startProcess, TestDirectory } from "../support/process.ts";

@@ -1,7 +1,7 @@
 /** The HTTP socket of a real daemon process: in its sandbox, over a kill, and when descriptors run out. */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { fromFileUrl } from "@std/path";
+import { fromFileUrl } from "@std/path/posix";
 import { guarded, HttpClient } from "../support/http_client.ts";
 import { startProcess, TestDirectory } from "../support/process.ts";
 

@@ -1,6 +1,6 @@
 /** `postern approvals`: what waits for our decision, as it comes, and the decision. */
 
-import { shown } from "../../client/mod.ts";
+import { shown } from "../../client/errors.ts";
 import { type Command, type Context, IDENTITY_OPTION } from "../command.ts";
 import { EXIT, UsageError } from "../exit_codes.ts";
 import { forEach } from "../for_each.ts";

@@ -5,7 +5,8 @@
  * daemon does not: the request is there again, and is waited for again.
  */
 
-import { type Client, ConnectionError, shown } from "../../client/mod.ts";
+import { ConnectionError, shown } from "../../client/errors.ts";
+import type { Client } from "../../client/mod.ts";
 import { type Command, type Context, IDENTITY_OPTION } from "../command.ts";
 import { EXIT, UsageError } from "../exit_codes.ts";
 import { timeOf } from "../format.ts";

@@ -1,6 +1,6 @@
 /** `postern record`: named live values. One entry for each thing that can be done to them. */
 
-import { shown } from "../../client/mod.ts";
+import { shown } from "../../client/errors.ts";
 import type { Command, Context } from "../command.ts";
 import { EXIT, UsageError } from "../exit_codes.ts";
 import { forEach } from "../for_each.ts";

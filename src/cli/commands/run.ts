@@ -1,6 +1,6 @@
 /** `postern run`: any program as the runner of sessions, a process for each turn. */
 
-import { shown } from "../../client/mod.ts";
+import { shown } from "../../client/errors.ts";
 import { type Command, type Context, IDENTITY_OPTION } from "../command.ts";
 import { UsageError } from "../exit_codes.ts";
 import { findProgram, noProgram } from "../runner/program.ts";

@@ -4,7 +4,7 @@
  * A secret is printed once, alone on stdout, so that it can go straight into a file.
  */
 
-import { shown } from "../../client/mod.ts";
+import { shown } from "../../client/errors.ts";
 import type { Command, Context } from "../command.ts";
 import { EXIT, UsageError } from "../exit_codes.ts";
 import { columns } from "../format.ts";

@@ -1,6 +1,7 @@
 /** `postern with-lease`: a program that runs while a lease is held, and not without it. */
 
-import { type Client, PosternError } from "../../client/mod.ts";
+import { PosternError } from "../../client/errors.ts";
+import type { Client } from "../../client/mod.ts";
 import { waitFor } from "../../client/reconnect.ts";
 import { type Command, type Context, IDENTITY_OPTION } from "../command.ts";
 import { EXIT, UsageError } from "../exit_codes.ts";

@@ -6,8 +6,8 @@
  * takes is not read, so that the program waits.
  */
 
-import { resolve } from "@std/path";
-import { shown } from "../../client/mod.ts";
+import { resolve } from "@std/path/posix";
+import { shown } from "../../client/errors.ts";
 import type { EndingSignal, ProgramControl } from "./control.ts";
 import { OutputPieces } from "./output_pieces.ts";
 

@@ -6,12 +6,8 @@
  * only then is another connection made. What waits is bounded by the daemon: one turn of each session runs.
  */
 
-import {
-  type Client,
-  type InboundEvent,
-  PosternError,
-  type Subscription,
-} from "../../client/mod.ts";
+import { PosternError } from "../../client/errors.ts";
+import type { Client, InboundEvent, Subscription } from "../../client/mod.ts";
 import { attemptUntil, toPolicy } from "../../client/reconnect.ts";
 import type { ProgramControl } from "./control.ts";
 import { Program } from "./program.ts";

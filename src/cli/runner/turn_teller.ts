@@ -5,7 +5,8 @@
  * does not take ends the telling; the end itself is tried until the daemon takes it or says that there is none to be.
  */
 
-import { type Client, PosternError } from "../../client/mod.ts";
+import { PosternError } from "../../client/errors.ts";
+import type { Client } from "../../client/mod.ts";
 import { waitFor } from "../../client/reconnect.ts";
 import type { ProgramFailure } from "./program.ts";
 
