@@ -59,10 +59,12 @@ export class HttpServer {
   readonly #routes: readonly { readonly route: Route; readonly pattern: URLPattern }[];
   readonly #wires = new Set<WebSocketWire>();
   readonly #authentication: Authentication;
-  readonly #bodies = new RequestBodies();
+  readonly #bodies: RequestBodies;
   #stopping = false;
   #sseClients = 0;
   #inProgress = 0;
+  /** Of these the ones with a token. */
+  #known = 0;
   /** Bytes that came by WebSockets and are not read yet. */
   #inputBytes = 0;
   #whenQuiet: (() => void) | null = null;
@@ -70,7 +72,9 @@ export class HttpServer {
 
   constructor(options: HttpOptions) {
     this.#options = options;
-    this.#authentication = new Authentication(options.context);
+    const { context } = options;
+    this.#authentication = new Authentication(context);
+    this.#bodies = new RequestBodies({ strangerMs: () => context.limits().helloTimeoutMs });
     this.#routes = [...this.#ownRoutes(), ...options.routes].map((route) => ({
       route,
       pattern: new URLPattern({ pathname: route.path }),
@@ -135,20 +139,29 @@ export class HttpServer {
     requireLocal(request, this.#options.settings.name);
     requireVersion(request);
     if (this.#stopping) throw new PosternError("shutting_down", "the daemon is stopping");
-    const { maxConnections } = this.#options.context.limits();
-    if (this.#inProgress > maxConnections) throw tooManyRequests(maxConnections);
     const url = urlOf(request);
     const { route, params } = this.#find(request, url);
     const caller = await this.#authentication.callerOf(request);
+    // Requests without a token are bounded where they can wait: by their bodies.
+    const isKnown = caller.principal !== null;
+    if (isKnown) this.#requireRoom();
     try {
+      if (isKnown) this.#known++;
       const minted = await this.#authentication.identify(request, caller);
       const response = await route.handle({ request, url, params, caller });
       if (minted !== null) response.headers.set("x-client-id", minted);
       return response;
     } finally {
+      if (isKnown) this.#known--;
       caller.producer.end();
       caller.departure.end();
     }
+  }
+
+  /** @throws PosternError `too_many` */
+  #requireRoom(): void {
+    const { maxConnections } = this.#options.context.limits();
+    if (this.#known >= maxConnections) throw tooManyRequests(maxConnections);
   }
 
   #refusal(error: unknown): Response {
@@ -213,38 +226,40 @@ export class HttpServer {
     ];
   }
 
-  #health({ caller }: Exchange): Response {
-    this.#requireView(caller.principal);
+  #health({ caller, url }: Exchange): Response {
+    this.#requireView(url, caller.principal);
     const { ready: _, ...health } = this.#options.context.services.health();
     return jsonResponse(health);
   }
 
-  #ready({ caller }: Exchange): Response {
-    this.#requireView(caller.principal);
+  #ready({ caller, url }: Exchange): Response {
+    this.#requireView(url, caller.principal);
     const { ready, status } = this.#options.context.services.health();
     return jsonResponse({ ready, status }, ready ? 200 : 503);
   }
 
-  #metrics({ caller }: Exchange): Response {
-    this.#requireView(caller.principal);
+  #metrics({ caller, url }: Exchange): Response {
+    this.#requireView(url, caller.principal);
     const { context, connections } = this.#options;
     return new Response(prometheusText(context.services, connections()), {
       headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" },
     });
   }
 
-  #requireView(principal: Principal | null): void {
-    if (!this.#options.settings.unauthenticatedMetrics) requireScope("GET", "read", principal);
+  #requireView({ pathname }: URL, principal: Principal | null): void {
+    if (this.#options.settings.unauthenticatedMetrics) return;
+    requireScope(`GET ${pathname}`, "read", principal);
   }
 
-  async #rpc({ request, caller }: Exchange): Promise<Response> {
+  async #rpc(exchange: Exchange): Promise<Response> {
     const { context } = this.#options;
+    const { caller } = exchange;
     const { maxLineBytes } = context.limits();
     const asRefusal = (error: unknown) => this.#asRefusal(error);
     return await this.#bodies.use(
-      request,
+      exchange,
       maxLineBytes,
-      (body) => answerRpc(body, { context, caller, asRefusal }),
+      (body, signal) => answerRpc(body, { context, caller, signal, asRefusal }),
     );
   }
 
@@ -292,6 +307,8 @@ export class HttpServer {
         ? new PosternError("not_found", 'there is nothing at "/" but a WebSocket')
         : new PosternError("invalid_request", `${shown(url.pathname)} takes a WebSocket upgrade`);
     }
+    // The platform counts only messages that are whole: without a token half of one could be of any size.
+    requireScope(`GET ${url.pathname}`, null, caller.principal);
     const { context, admit, leave } = this.#options;
     const { socket, response } = upgraded(request);
     const released = Promise.withResolvers<void>();

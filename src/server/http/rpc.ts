@@ -31,9 +31,11 @@ class RpcCodec extends JsonRpcCodec {
  */
 export async function answerRpc(
   body: string,
-  { context, caller, asRefusal }: {
+  { context, caller, signal, asRefusal }: {
     readonly context: ServerContext;
     readonly caller: Caller;
+    /** Ends it, for the PosternError that is its reason. */
+    readonly signal: AbortSignal;
     readonly asRefusal: (error: unknown) => PosternError;
   },
 ): Promise<Response> {
@@ -46,11 +48,12 @@ export async function answerRpc(
     turns: context.turns,
     send: (line) => reply = line,
     onAnswered() {},
-    closedTo: () => null,
+    closedTo: () => signal.aborted ? signal.reason : null,
     // Nobody calls whoever asks by HTTP.
     onAnswer() {},
     asRefusal,
   });
+  signal.addEventListener("abort", () => requests.endFree(signal.reason));
   let isBatch = false;
   try {
     const decoded = codec.decode(parseMessage(body));
@@ -59,7 +62,7 @@ export async function answerRpc(
   } catch (error) {
     requests.refuse(codec, asRefusal(error));
   }
-  await requests.atMost(0);
+  await requests.settled();
   if (reply === null) return new Response(null, { status: 204 });
   metrics.bytesSent += utf8Length(reply);
   if (isBatch || codec.refusal === null) return textResponse(reply);
