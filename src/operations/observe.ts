@@ -44,7 +44,10 @@ export function observe(
 
 /** Notes who did what. */
 export function audit(op: string, outcome: string, { services, caller }: Context): void {
-  services.audit.note({
+  const isRefused = outcome !== "ok" && caller.principal === null;
+  // Anyone can show tokens that are not valid, whoever they are otherwise.
+  const to = isRefused || outcome === "auth_failed" ? services.refusals : services.audit;
+  to.note({
     op,
     outcome,
     tokenId: caller.principal?.tokenId ?? null,

@@ -53,6 +53,7 @@ export class Authentication {
     const caller = new HttpCaller({
       principal,
       onBehalfOf: principal === null ? null : userIn(headers),
+      beforeLogin: () => this.#requireFewWaiting(),
       loginFailed: () => this.#loginFailed(),
     });
     if (given === undefined) {
@@ -92,16 +93,23 @@ export class Authentication {
   }
 
   async #loginFailed(): Promise<void> {
-    const { services, diagnostics } = this.#context;
-    const now = services.clock.now();
+    const now = this.#context.services.clock.now();
     if (now - this.#lastFailureMs > FORGET_FAILURES_MS) this.#failures = 0;
     this.#lastFailureMs = now;
-    const delay = Math.min(MAX_LOGIN_DELAY_MS, LOGIN_DELAY_MS * 2 ** this.#failures++);
-    diagnostics.warn("a request failed to authenticate", { failures: this.#failures });
-    if (this.#waiting >= MAX_WAITING) throw tooManyFailures(delay);
+    this.#failures++;
+    this.#requireFewWaiting();
     this.#waiting++;
-    await new Promise((resolve) => setTimeout(resolve, delay));
+    await new Promise((resolve) => setTimeout(resolve, this.#delayMs));
     this.#waiting--;
+  }
+
+  get #delayMs(): number {
+    return Math.min(MAX_LOGIN_DELAY_MS, LOGIN_DELAY_MS * 2 ** (this.#failures - 1));
+  }
+
+  /** @throws PosternError `rate_limited` */
+  #requireFewWaiting(): void {
+    if (this.#waiting >= MAX_WAITING) throw tooManyFailures(this.#delayMs);
   }
 }
 

@@ -17,7 +17,6 @@ import { Authentication } from "./authentication.ts";
 import { eventQuery } from "./event_query.ts";
 import { EventStream } from "./event_stream.ts";
 import { requireLocal, requireVersion, withVersion } from "./guards.ts";
-import type { HttpCaller } from "./http_caller.ts";
 import { prometheusText } from "./prometheus.ts";
 import { Listener } from "./listener.ts";
 import { RequestBodies } from "./request_body.ts";
@@ -289,7 +288,7 @@ export class HttpServer {
     try {
       admit(stream);
       if (reset) stream.reset(epoch, head);
-      (caller as HttpCaller).openStream = (wanted) => stream.open(wanted);
+      caller.openStream = (wanted) => stream.open(wanted);
       await invoke({ operation: "event.subscribe", params, opened: false }, { services, caller });
     } catch (error) {
       stream.close();

@@ -1,8 +1,8 @@
 /** What an HTTP request is answered with, and by whom: the parts of the table of routes. */
 
-import type { Caller } from "../../operations/operation.ts";
 import { HTTP_STATUS } from "../../codecs/http_status.ts";
 import type { PosternError } from "../../core/errors.ts";
+import type { HttpCaller } from "./http_caller.ts";
 
 /** One request on its way through the routes. */
 export interface Exchange {
@@ -11,7 +11,7 @@ export interface Exchange {
   /** What the pattern of the path has named. */
   readonly params: Readonly<Record<string, string>>;
   /** Who asks; may do nothing yet but what needs no token. */
-  readonly caller: Caller;
+  readonly caller: HttpCaller;
 }
 
 /** One line of the table. */

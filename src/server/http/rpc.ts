@@ -5,9 +5,9 @@ import { parseMessage } from "../../codecs/json.ts";
 import { JsonRpcCodec } from "../../codecs/json_rpc.ts";
 import type { PosternError } from "../../core/errors.ts";
 import { utf8Length } from "../../core/text.ts";
-import type { Caller } from "../../operations/operation.ts";
 import type { ServerContext } from "../context.ts";
 import { Requests } from "../requests.ts";
+import type { HttpCaller } from "./http_caller.ts";
 import { textResponse, withErrorHeaders } from "./route.ts";
 
 /** Notes what the one reply of a request came to, which its text does not say. */
@@ -33,7 +33,7 @@ export async function answerRpc(
   body: string,
   { context, caller, signal, asRefusal }: {
     readonly context: ServerContext;
-    readonly caller: Caller;
+    readonly caller: HttpCaller;
     /** Ends it, for the PosternError that is its reason. */
     readonly signal: AbortSignal;
     readonly asRefusal: (error: unknown) => PosternError;
@@ -48,7 +48,7 @@ export async function answerRpc(
     turns: context.turns,
     send: (line) => reply = line,
     onAnswered() {},
-    closedTo: () => signal.aborted ? signal.reason : null,
+    closedTo: () => signal.aborted ? signal.reason : caller.refusal,
     // Nobody calls whoever asks by HTTP.
     onAnswer() {},
     asRefusal,
