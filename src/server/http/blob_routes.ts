@@ -58,12 +58,12 @@ export function blobRoutes(blobs: Blobs, { rateLimits, metrics }: BlobServices):
     {
       method: "GET",
       path: "/blobs/:hash",
-      handle({ request, params, caller }) {
+      handle({ request, params, caller, answers }) {
         requireScope("GET /blobs", "read", caller.principal);
         rateLimits.take(caller.principal.tokenId, "read");
         const { bytes, content } = find(blobs, request, params);
         if (content !== null) metrics.bytesSent += bytes;
-        return new Response(content, {
+        return new Response(content === null ? null : answers.stream(content), {
           headers: {
             "content-type": "application/octet-stream",
             "content-length": String(bytes),

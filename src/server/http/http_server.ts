@@ -13,6 +13,7 @@ import { invoke, requireScope } from "../../operations/registry.ts";
 import { Connection } from "../connection.ts";
 import type { ServerContext } from "../context.ts";
 import type { Served } from "../served.ts";
+import { Answers } from "./answers.ts";
 import { Authentication } from "./authentication.ts";
 import { eventQuery } from "./event_query.ts";
 import { EventStream } from "./event_stream.ts";
@@ -59,6 +60,7 @@ export class HttpServer {
   readonly #wires = new Set<WebSocketWire>();
   readonly #authentication: Authentication;
   readonly #bodies: RequestBodies;
+  readonly #answers = new Answers();
   #stopping = false;
   #sseClients = 0;
   #inProgress = 0;
@@ -109,6 +111,7 @@ export class HttpServer {
     await Promise.race([this.#listener?.shutdown(), stuck]);
     clearTimeout(timer);
     this.#bodies.close();
+    this.#answers.close();
     this.#listener?.giveUp();
   }
 
@@ -147,7 +150,13 @@ export class HttpServer {
     try {
       if (isKnown) this.#known++;
       const minted = await this.#authentication.identify(request, caller);
-      const response = await route.handle({ request, url, params, caller });
+      const response = await route.handle({
+        request,
+        url,
+        params,
+        caller,
+        answers: this.#answers,
+      });
       if (minted !== null) response.headers.set("x-client-id", minted);
       return response;
     } finally {
@@ -237,11 +246,15 @@ export class HttpServer {
     return jsonResponse({ ready, status }, ready ? 200 : 503);
   }
 
-  #metrics({ caller, url }: Exchange): Response {
+  #metrics({ caller, url, answers }: Exchange): Response {
     this.#requireView(url, caller.principal);
     const { context, connections } = this.#options;
-    return new Response(prometheusText(context.services, connections()), {
-      headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" },
+    const text = prometheusText(context.services, {
+      connections: connections(),
+      httpRequests: this.#inProgress + answers.count,
+    });
+    return answers.respond(text, 200, {
+      "content-type": "text/plain; version=0.0.4; charset=utf-8",
     });
   }
 
@@ -252,13 +265,13 @@ export class HttpServer {
 
   async #rpc(exchange: Exchange): Promise<Response> {
     const { context } = this.#options;
-    const { caller } = exchange;
+    const { caller, answers } = exchange;
     const { maxLineBytes } = context.limits();
     const asRefusal = (error: unknown) => this.#asRefusal(error);
     return await this.#bodies.use(
       exchange,
       maxLineBytes,
-      (body, signal) => answerRpc(body, { context, caller, signal, asRefusal }),
+      (body, signal) => answerRpc(body, { context, caller, answers, signal, asRefusal }),
     );
   }
 
@@ -268,7 +281,7 @@ export class HttpServer {
     const query = eventQuery(request, url);
     const { head, epoch } = services.log;
     const isOther = query.epoch !== null && query.epoch !== epoch;
-    const reset = isOther || (typeof query.since === "number" && query.since > head);
+    const reset = isOther || query.since > head;
     const params = { ...query.params, since: reset ? 0 : query.since, consumer: null };
     requireScope("GET /events", "read", caller.principal);
     if (this.#sseClients >= settings.maxSseClients) throw tooManyStreams(settings.maxSseClients);

@@ -7,8 +7,9 @@ import type { PosternError } from "../../core/errors.ts";
 import { utf8Length } from "../../core/text.ts";
 import type { ServerContext } from "../context.ts";
 import { Requests } from "../requests.ts";
+import type { Answers } from "./answers.ts";
 import type { HttpCaller } from "./http_caller.ts";
-import { textResponse, withErrorHeaders } from "./route.ts";
+import { withErrorHeaders } from "./route.ts";
 
 /** Notes what the one reply of a request came to, which its text does not say. */
 class RpcCodec extends JsonRpcCodec {
@@ -31,9 +32,10 @@ class RpcCodec extends JsonRpcCodec {
  */
 export async function answerRpc(
   body: string,
-  { context, caller, signal, asRefusal }: {
+  { context, caller, answers, signal, asRefusal }: {
     readonly context: ServerContext;
     readonly caller: HttpCaller;
+    readonly answers: Answers;
     /** Ends it, for the PosternError that is its reason. */
     readonly signal: AbortSignal;
     readonly asRefusal: (error: unknown) => PosternError;
@@ -65,6 +67,8 @@ export async function answerRpc(
   await requests.settled();
   if (reply === null) return new Response(null, { status: 204 });
   metrics.bytesSent += utf8Length(reply);
-  if (isBatch || codec.refusal === null) return textResponse(reply);
-  return withErrorHeaders(textResponse(reply, HTTP_STATUS[codec.refusal.code]), codec.refusal);
+  const text = `${reply}\n`;
+  if (isBatch || codec.refusal === null) return answers.respond(text);
+  const response = answers.respond(text, HTTP_STATUS[codec.refusal.code]);
+  return withErrorHeaders(response, codec.refusal);
 }

@@ -12,7 +12,7 @@ import { Ticket } from "../../core/ticket.ts";
 import type { Services } from "../../operations/operation.ts";
 import { invoke } from "../../operations/registry.ts";
 import type { RequestBodies } from "./request_body.ts";
-import { type Exchange, type Route, textResponse } from "./route.ts";
+import { type Exchange, type Route } from "./route.ts";
 
 /** Where every route of a service begins. */
 export const SERVICE_ROUTES = "/api/";
@@ -44,7 +44,7 @@ export function serviceRoute(
     const answered = called instanceof Ticket ? called.promise() : called;
     // The call of whoever has gone is cancelled with the request.
     const result = await Promise.race([answered, ended]);
-    return textResponse(encodeJson(result ?? null));
+    return exchange.answers.respond(`${encodeJson(result ?? null)}\n`);
   };
   return {
     method: route.method,
