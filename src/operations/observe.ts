@@ -12,12 +12,15 @@ import type { Context, Handled, Operation } from "./operation.ts";
 /** What is done with these scopes is audited, whoever does it. */
 const AUDITED: ReadonlySet<Scope | null> = new Set<Scope | null>(["write", "admin"]);
 
+/** What is observed of an operation, or of what is one in all but its transport. */
+export type Observed = Pick<Operation, "name" | "scope" | "audited">;
+
 /** Carries out a request and notes what became of it. */
-export function observe(
-  operation: Operation,
+export function observe<R>(
+  operation: Observed,
   context: Context,
-  carryOut: () => Handled<unknown>,
-): Handled<unknown> {
+  carryOut: () => Handled<R>,
+): Handled<R> {
   const began = performance.now();
   const end = (outcome: "ok" | ErrorCode) => {
     const { metrics } = context.services;
@@ -25,7 +28,7 @@ export function observe(
     if (outcome === "rate_limited") metrics.rateLimited++;
     if (operation.audited || AUDITED.has(operation.scope)) audit(operation.name, outcome, context);
   };
-  let handled: Handled<unknown>;
+  let handled: Handled<R>;
   try {
     handled = carryOut();
   } catch (error) {
