@@ -2,8 +2,8 @@
  * The daemon's HTTP socket: `Deno.serve` in front of the same operations.
  *
  * Invariants: every request passes the guards and then the table of routes; what a route asks for goes through the
- * registry and nothing else decides about it. Bounds: a body as long as a line of the other socket, `maxSseClients`
- * streams of events, and the connections of both sockets together.
+ * registry and nothing else decides about it. Bounds: bodies and answers as their files say, `maxSseClients` streams
+ * of events, requests with a token, and the connections of both sockets together.
  */
 
 import { JsonRpcCodec } from "../../codecs/json_rpc.ts";
