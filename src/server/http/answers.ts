@@ -5,6 +5,7 @@
  * longest, and so is one of which nothing was taken for `STUCK_MS`.
  */
 
+import { PosternError } from "../../core/errors.ts";
 import { JSON_HEADERS } from "./route.ts";
 
 /** The sockets take so much even when nobody reads. */
@@ -79,7 +80,7 @@ export class Answers {
       bytes,
       cut: () => {
         end();
-        controller.error(new Error("nobody takes the answer"));
+        controller.error(new PosternError("too_many", "nobody takes the answer; it was cut off"));
         onCut();
       },
     };

@@ -35,10 +35,18 @@ export class Authentication {
   readonly #loginsMs = new Map<string, number>();
   #failures = 0;
   #lastFailureMs = 0;
-  #waiting = 0;
+  /** Ends of the refusals that are held back. */
+  readonly #waiting = new Set<() => void>();
+  #isStopping = false;
 
   constructor(context: ServerContext) {
     this.#context = context;
+  }
+
+  /** Holds nothing back any more. */
+  stop(): void {
+    this.#isStopping = true;
+    for (const end of [...this.#waiting]) end();
   }
 
   /**
@@ -98,9 +106,16 @@ export class Authentication {
     this.#lastFailureMs = now;
     this.#failures++;
     this.#requireFewWaiting();
-    this.#waiting++;
-    await new Promise((resolve) => setTimeout(resolve, this.#delayMs));
-    this.#waiting--;
+    if (this.#isStopping) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(() => end(), this.#delayMs);
+      const end = () => {
+        clearTimeout(timer);
+        this.#waiting.delete(end);
+        resolve();
+      };
+      this.#waiting.add(end);
+    });
   }
 
   get #delayMs(): number {
@@ -109,7 +124,7 @@ export class Authentication {
 
   /** @throws PosternError `rate_limited` */
   #requireFewWaiting(): void {
-    if (this.#waiting >= MAX_WAITING) throw tooManyFailures(this.#delayMs);
+    if (this.#waiting.size >= MAX_WAITING) throw tooManyFailures(this.#delayMs);
   }
 }
 

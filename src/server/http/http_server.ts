@@ -102,6 +102,7 @@ export class HttpServer {
     this.#stopping = true;
     for (const wire of this.#wires) wire.goingAway = true;
     this.#bodies.stop();
+    this.#authentication.stop();
     // The platform's own shutdown would close them without a reason.
     await Promise.all([...this.#wires].map((wire) => wire.gone));
     let timer: ReturnType<typeof setTimeout> | undefined;
