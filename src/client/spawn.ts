@@ -35,6 +35,7 @@ export const BUNDLE_FLAGS = [
   "--no-npm",
   "--unstable-kv",
   "--unstable-worker-options",
+  "--unstable-no-legacy-abort",
 ];
 /** Under this name a bundle's entry leaves its URL: whose bundle it is, this file could not tell. */
 export const BUNDLE_URL = Symbol.for("postern.bundle_url");

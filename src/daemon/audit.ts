@@ -51,8 +51,8 @@ export class AuditFile implements Audit {
   }
 }
 
-function lineOf(entry: AuditEntry, more: { readonly count?: number } = {}): string {
-  const { op, outcome, tokenId, originator, transport, onBehalfOf } = entry;
+function lineOf(entry: AuditEntry): string {
+  const { op, outcome, tokenId, originator, transport, onBehalfOf, count } = entry;
   const line = {
     ts: new Date().toISOString(),
     op,
@@ -61,7 +61,7 @@ function lineOf(entry: AuditEntry, more: { readonly count?: number } = {}): stri
     originator,
     transport,
     ...(onBehalfOf === null ? {} : { on_behalf_of: onBehalfOf }),
-    ...more,
+    ...(count === undefined ? {} : { count }),
   };
   return `${JSON.stringify(line)}\n`;
 }
@@ -69,5 +69,5 @@ function lineOf(entry: AuditEntry, more: { readonly count?: number } = {}): stri
 /** What could not be written while the disk took nothing. */
 function lostLine(count: number): string {
   const by = { tokenId: null, originator: null, transport: "in-process", onBehalfOf: null };
-  return lineOf({ op: "audit.lost", outcome: "storage_full", ...by }, { count });
+  return lineOf({ op: "audit.lost", outcome: "storage_full", ...by, count });
 }
