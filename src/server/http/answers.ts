@@ -6,13 +6,15 @@
  */
 
 import { PosternError } from "../../core/errors.ts";
+import { utf8Length } from "../../core/text.ts";
 import { JSON_HEADERS } from "./route.ts";
 
 /** The sockets take so much even when nobody reads. */
 const SMALL_BYTES = 64 * 1024;
 /** The platform takes up to sixteen pieces ahead of the reader. */
-const PIECE_BYTES = 8 * 1024;
+const PIECE_CHARS = 8 * 1024;
 const MAX_BYTES = 64 * 1024 * 1024;
+const CROWDED_BYTES = MAX_BYTES / 8;
 const MAX_ANSWERS = 256;
 const STUCK_MS = 10_000;
 
@@ -24,6 +26,20 @@ type Pieces = () => Uint8Array | null | Promise<Uint8Array | null>;
 interface Open {
   readonly bytes: number;
   cut(): void;
+}
+
+/** Encoded as they are taken: what is cut off is text, which goes with the next collection. */
+function piecesOf(text: string): Pieces {
+  let at = 0;
+  return () => {
+    if (at >= text.length) return null;
+    let to = at + PIECE_CHARS;
+    // Not between the halves of one character.
+    if ((text.charCodeAt(to) & 0xfc00) === 0xdc00) to++;
+    const piece = encoder.encode(text.slice(at, to));
+    at = to;
+    return piece;
+  };
 }
 
 /** The long answers of one server. */
@@ -38,6 +54,11 @@ export class Answers {
     this.#stuckMs = stuckMs;
   }
 
+  /** Whether so much is not taken yet that answers had better be made one by one. */
+  get isCrowded(): boolean {
+    return this.#bytes > CROWDED_BYTES;
+  }
+
   /** How many are not taken yet. */
   get count(): number {
     return this.#open.size;
@@ -45,15 +66,12 @@ export class Answers {
 
   /** Text as the body of an answer, JSON unless the headers say otherwise. */
   respond(text: string, status = 200, headers: Record<string, string> = JSON_HEADERS): Response {
-    if (text.length < SMALL_BYTES / 3) return new Response(text, { status, headers });
-    const bytes = encoder.encode(text);
-    if (bytes.byteLength <= SMALL_BYTES) return new Response(bytes, { status, headers });
-    let at = 0;
-    const next = () => at < bytes.byteLength ? bytes.subarray(at, at += PIECE_BYTES) : null;
-    const body = this.#paced(next, bytes.byteLength, () => {});
+    const bytes = utf8Length(text);
+    if (bytes <= SMALL_BYTES) return new Response(text, { status, headers });
+    const body = this.#paced(piecesOf(text), bytes, () => {});
     return new Response(body, {
       status,
-      headers: { ...headers, "content-length": String(bytes.byteLength) },
+      headers: { ...headers, "content-length": String(bytes) },
     });
   }
 
@@ -69,11 +87,14 @@ export class Answers {
     for (const { cut } of [...this.#open]) cut();
   }
 
-  #paced(next: Pieces, bytes: number, onCut: () => void): ReadableStream<Uint8Array> {
+  #paced(given: Pieces, bytes: number, onCut: () => void): ReadableStream<Uint8Array> {
+    // The platform keeps what it was given until it can say that it was cut off; the content goes at once.
+    let next: Pieces | null = given;
     let timer: ReturnType<typeof setTimeout> | undefined;
     let controller: ReadableStreamDefaultController<Uint8Array>;
     const end = () => {
       clearTimeout(timer);
+      next = null;
       if (this.#open.delete(open)) this.#bytes -= bytes;
     };
     const open: Open = {
@@ -94,8 +115,8 @@ export class Answers {
     const body = new ReadableStream<Uint8Array>({
       start: (given) => void (controller = given),
       pull: async () => {
-        const piece = await next();
-        if (!this.#open.has(open)) return;
+        const piece = await next?.();
+        if (piece === undefined || !this.#open.has(open)) return;
         taken();
         if (piece !== null) return controller.enqueue(piece);
         end();

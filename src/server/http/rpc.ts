@@ -60,7 +60,10 @@ export async function answerRpc(
   try {
     const decoded = codec.decode(parseMessage(body));
     isBatch = decoded.isBatch;
-    await requests.begin(codec, decoded);
+    // Its answer takes the place of one that nobody takes; meanwhile the others of this turn are not made.
+    if (answers.isCrowded) await context.turns.next();
+    // Behind it there is nothing on this connection that would have to wait.
+    requests.begin(codec, decoded);
   } catch (error) {
     requests.refuse(codec, asRefusal(error));
   }
