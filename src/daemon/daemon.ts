@@ -307,6 +307,8 @@ export class Daemon implements AsyncDisposable {
     await this.#server.close(this.#config.daemon.shutdown_grace_ms);
     await this.#services.consumers.settle();
     await this.#services.records.settle();
+    // The last chance: what is not stored by now is valid again after the next start.
+    this.#services.tokens.storeRemovals();
     await this.#services.log.drain();
     await this.#parts.store.close();
     this.#parts.audit.close();

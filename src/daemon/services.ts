@@ -128,8 +128,13 @@ export function makeServices(parts: ServiceParts, hooks: ServiceHooks): DaemonSe
   return services;
 }
 
-/** Ends what has had its time: requests for permission, queued turns, leases, calls. To be called once a second. */
-export function expireAll({ permissions, sessions, leases, provided }: Services): void {
+/**
+ * Ends what has had its time: requests for permission, queued turns, leases, calls; stores what was revoked and could
+ * not be stored. To be called once a second.
+ */
+export function expireAll(services: Services): void {
+  const { permissions, sessions, leases, provided, tokens } = services;
+  tokens.storeRemovals();
   permissions.expire();
   sessions.expire();
   leases.expire();
