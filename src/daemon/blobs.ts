@@ -1,7 +1,7 @@
 /**
  * Binary payloads beside the log: files of the runtime directory, named by the SHA-256 of what they hold.
  *
- * Invariants: a blob has its name only once all of it is on disk; the same content is one file; what nobody has put
+ * Invariants: a blob has its name only once all of it is on disk, and is answered once its name is; the same content is one file; what nobody has put
  * again within the retention is removed. Bounds: `maxBytes` a blob, sixteen times that together with what is on its
  * way, `MAX_BLOBS` of them, `MAX_UPLOADS` at once, of which none may be silent for `idleMs`; an upload that a crash cut
  * off is removed at the next start.
@@ -10,7 +10,13 @@
 import { join } from "@std/path";
 import { PosternError, shown } from "../core/errors.ts";
 import type { Blobs, OpenBlob, StoredBlob } from "../server/http/blob_routes.ts";
-import { lookAt, openOwnFile, openOwnFileToRead, removeIfPresent } from "./safe_file.ts";
+import {
+  lookAt,
+  openOwnFile,
+  openOwnFileToRead,
+  removeIfPresent,
+  syncDirectory,
+} from "./safe_file.ts";
 import { sha256 } from "./sha256.ts";
 
 /** Where they lie. */
@@ -154,6 +160,7 @@ export class BlobFiles implements Blobs {
     Deno.renameSync(path, this.#pathOf(hash));
     this.#forget(hash);
     this.#keep(hash, { bytes, putMs: this.#options.now() });
+    syncDirectory(this.#directory);
     return { hash, bytes };
   }
 

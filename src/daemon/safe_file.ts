@@ -6,6 +6,7 @@
  * Nothing is truncated before that holds. Every file that the daemon keeps is opened here.
  */
 
+import { dirname } from "@std/path";
 import { PosternError, shown } from "../core/errors.ts";
 
 /** What a file must satisfy. */
@@ -74,7 +75,8 @@ export function readOwnFile(path: string, options: ReadOptions): string | null {
 }
 
 /**
- * Replaces a file of ours in one step: a reader sees the old text or the new one, whole, also after a crash.
+ * Replaces a file of ours in one step: a reader sees the old text or the new one, whole, also after a crash. The new
+ * one is on disk when this returns.
  *
  * The new text is written beside it under the fixed name `<path>.new`, so that crashes leave one file at most.
  *
@@ -96,6 +98,13 @@ export function replaceOwnFile(path: string, text: string, options: OwnFileOptio
   // The umask may have taken bits that are wanted, as for a public key.
   Deno.chmodSync(temporary, options.mode ?? 0o600);
   Deno.renameSync(temporary, path);
+  syncDirectory(dirname(path));
+}
+
+/** Makes sure that the names in a directory, as they are now, outlive a loss of power. */
+export function syncDirectory(path: string): void {
+  using directory = Deno.openSync(path);
+  directory.syncSync();
 }
 
 /** Removes a file if it is there. A link is removed itself, not what it points to. */

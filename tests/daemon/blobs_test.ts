@@ -5,6 +5,7 @@ import { join } from "@std/path";
 import { PosternError } from "../../src/core/errors.ts";
 import { BlobFiles, type BlobOptions } from "../../src/daemon/blobs.ts";
 import { eventually } from "../support/eventually.ts";
+import { watch } from "../support/file_calls.ts";
 import { HttpSocket } from "../support/http_socket.ts";
 import { makeRuntimeDirectory, startTestDaemon } from "../support/in_process.ts";
 import { startProcess, TestDirectory } from "../support/process.ts";
@@ -274,6 +275,14 @@ Deno.test("a link that appears later in a blob's place is not followed", async (
   Deno.removeSync(path);
   Deno.symlinkSync(daemon.tokenPath, path);
   assertEquals((await http.json(body.blob.url)).status, 403);
+});
+
+Deno.test("a blob is on disk under its name before it is answered", async () => {
+  await using files = await Files.make();
+  const calls: string[] = [];
+  using _watching = watch(calls);
+  const { hash } = await files.blobs.put(chunks(5), 0);
+  assertEquals(calls, ["sync file", `rename ${hash}`, "sync directory"]);
 });
 
 Deno.test("all blobs together, with those on their way, are bounded", async () => {
