@@ -3,7 +3,7 @@
  *
  * Invariants: a line holds an operation, what it came to and who asked, and never a token, a client_id or anything of
  * the parameters; each line is a JSON object of the same form, also the one that says how many could not be written.
- * Rotated by size while it is written.
+ * Rotated by size while it is written: a full file is renamed.
  */
 
 import type { Audit, AuditEntry } from "../core/ports.ts";

@@ -107,17 +107,6 @@ Deno.test("a link in a rotated file's place is not written through", async () =>
   assertEquals(Deno.readTextFileSync(target), "precious\n");
 });
 
-Deno.test("lines that cannot be written are counted, and the daemon goes on", async () => {
-  await using test = await open({ max_bytes: 4096, files: 2 });
-  const obstacle = test.directory.at("log", "daemon.log.1");
-  Deno.mkdirSync(`${obstacle}/in`, { recursive: true });
-  for (let index = 0; index < 100; index++) test.log.info("line", { index });
-  Deno.removeSync(obstacle, { recursive: true });
-  test.log.info("after");
-  assertStringIncludes(test.directory.log, "lines could not be written count=");
-  assertMatch(test.lines().at(-1)!, /after$/);
-});
-
 Deno.test("a rotation whose copy is refused leaves the rotated files as they are", async () => {
   await using test = await open({ max_bytes: 4096, files: 3 });
   for (let index = 0; index < 500; index++) test.log.info("line", { index });
