@@ -148,14 +148,17 @@ class WorkerRun {
     if (go === null || log === null || daemon === null) return;
     try {
       // First and alone: a broken configuration must not keep a token from being revoked.
-      await daemon.reloadToken();
+      const isAnother = await daemon.reloadToken();
       const { directory, host, overrides } = go;
       const config = await loadConfig(directory, host.uid, { overrides, validate: validateConfig });
       const fixed = await daemon.reload(config);
       log.configure(config.log);
       const rest = fixed.length === 0 ? "" : `; restart needed for ${fixed.join(", ")}`;
-      log.info("re-read configuration and token", { restart_needed: fixed });
-      this.#scope.postMessage({ type: "reloaded", outcome: `read again${rest}` });
+      const token = isAnother ? "another" : "the same";
+      const changed = isAnother ? "; another owner token is valid now" : "";
+      log.info("re-read configuration and token", { restart_needed: fixed, token });
+      const outcome = `read again${changed}${rest}`;
+      this.#scope.postMessage({ type: "reloaded", outcome });
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
       log.error("SIGHUP left the configuration as it was", { reason: message });
