@@ -159,6 +159,7 @@ export class Daemon implements AsyncDisposable {
     this.closed = new Promise((resolve) => this.#resolveClosed = resolve);
     this.#services = makeServices({
       ...parts,
+      diagnostics: parts.log,
       directory,
       uid: parts.host.uid,
       remoteToken: options.remoteToken,
@@ -283,8 +284,13 @@ export class Daemon implements AsyncDisposable {
     return fixed;
   }
 
-  /** Takes the token file as it is now; connections that showed another token end. */
-  reloadToken(): Promise<void> {
+  /**
+   * Takes the token file as it is now; connections that showed another token end.
+   *
+   * @returns Whether it is another token.
+   * @throws PosternError When the file holds none; then the one before goes on.
+   */
+  reloadToken(): Promise<boolean> {
     return this.#keeper.reload();
   }
 
@@ -345,6 +351,7 @@ export class Daemon implements AsyncDisposable {
     this.#keeper.rotateWhenOld();
     this.#endRevoked();
     this.#blobs.tidy();
+    this.#services.healthOf.look();
   }
 }
 

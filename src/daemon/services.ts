@@ -8,7 +8,7 @@ import { Leases } from "../core/leases.ts";
 import { EventLog } from "../core/log.ts";
 import { Metrics } from "../core/metrics.ts";
 import { Permissions } from "../core/permissions.ts";
-import type { Audit, LogStore } from "../core/ports.ts";
+import type { Audit, Log, LogStore } from "../core/ports.ts";
 import type { RemoteToken } from "../core/principal.ts";
 import { RateLimits } from "../core/rate_limit.ts";
 import { RecordPolicy } from "../core/record_policy.ts";
@@ -34,6 +34,8 @@ export interface ServiceParts {
   /** A token beside the owner's, for remote access. */
   readonly remoteToken?: RemoteToken | undefined;
   readonly audit: Audit;
+  /** Told when something cannot be written, and when it can be again. */
+  readonly diagnostics: Log;
   /** The runtime directory. */
   readonly directory: string;
   readonly uid: number | null;
@@ -57,11 +59,11 @@ export interface DaemonServices extends Services {
 
 /** Puts the services together. */
 export function makeServices(parts: ServiceParts, hooks: ServiceHooks): DaemonServices {
-  const { identity, audit, directory, uid } = parts;
+  const { identity, audit, directory, uid, diagnostics } = parts;
   const config = hooks.config();
   const clock = { now: () => Date.now() };
   const metrics = new Metrics();
-  const store = new MeasuredStore(parts.store, metrics);
+  const store = new MeasuredStore(parts.store, metrics, diagnostics);
   const log = new EventLog(store, {
     clock,
     retention: {
@@ -124,7 +126,7 @@ export function makeServices(parts: ServiceParts, hooks: ServiceHooks): DaemonSe
       return health;
     },
   };
-  const health = new Health(services, { directory, uid, store });
+  const health = new Health(services, { directory, uid, store, diagnostics });
   return services;
 }
 
