@@ -25,13 +25,18 @@ export interface OpenBlob {
 export interface Blobs {
   /**
    * @param announcedBytes What the client says it will send; 0 if it does not.
+   * @param tokenId Whose it is: one token may not take all places.
    * @throws PosternError `too_large`, `too_many`, `storage_full`, `timeout`; `invalid_request` when it is cut off.
    */
-  put(content: AsyncIterable<Uint8Array>, announcedBytes: number): Promise<StoredBlob>;
+  put(
+    content: AsyncIterable<Uint8Array>,
+    announcedBytes: number,
+    tokenId: string,
+  ): Promise<StoredBlob>;
   /** @throws PosternError `not_found`; `invalid_params` for what is no hash. */
   find(hash: string): { readonly bytes: number };
-  /** @throws PosternError as `find` */
-  open(hash: string): OpenBlob;
+  /** @throws PosternError as `find`, `too_many` */
+  open(hash: string, tokenId: string): OpenBlob;
 }
 
 /** What the routes use of the services. */
@@ -47,7 +52,11 @@ export function blobRoutes(blobs: Blobs, { rateLimits, metrics }: BlobServices):
         requireScope("POST /blobs", "send", caller.principal);
         rateLimits.take(caller.principal.tokenId, "send");
         const announced = Number(request.headers.get("content-length") ?? 0);
-        const stored = await blobs.put(request.body ?? nothing(), announced);
+        const stored = await blobs.put(
+          request.body ?? nothing(),
+          announced,
+          caller.principal.tokenId,
+        );
         metrics.bytesReceived += stored.bytes;
         const blob = { ...stored, url: `/blobs/${stored.hash}` };
         const response = jsonResponse({ blob }, 201);
@@ -61,7 +70,11 @@ export function blobRoutes(blobs: Blobs, { rateLimits, metrics }: BlobServices):
       handle({ request, params, caller }) {
         requireScope("GET /blobs", "read", caller.principal);
         rateLimits.take(caller.principal.tokenId, "read");
-        const { bytes, content } = find(blobs, request, params);
+        const { bytes, content } = find(blobs, {
+          request,
+          params,
+          tokenId: caller.principal.tokenId,
+        });
         if (content !== null) metrics.bytesSent += bytes;
         return new Response(content, {
           headers: {
@@ -81,10 +94,13 @@ export function blobRoutes(blobs: Blobs, { rateLimits, metrics }: BlobServices):
 /** For `HEAD` no file is opened: nobody would read it, and so nobody close it. */
 function find(
   blobs: Blobs,
-  { method }: Request,
-  { hash = "" }: Exchange["params"],
+  { request, params: { hash = "" }, tokenId }: Pick<Exchange, "request" | "params"> & {
+    readonly tokenId: string;
+  },
 ): { readonly bytes: number; readonly content: ReadableStream<Uint8Array> | null } {
-  return method === "HEAD" ? { ...blobs.find(hash), content: null } : blobs.open(hash);
+  return request.method === "HEAD"
+    ? { ...blobs.find(hash), content: null }
+    : blobs.open(hash, tokenId);
 }
 
 async function* nothing(): AsyncGenerator<Uint8Array> {}
