@@ -17,6 +17,7 @@ import {
   openOwnFile,
   openOwnFileToRead,
   removeIfPresent,
+  storageRefusal,
   syncDirectory,
 } from "./safe_file.ts";
 import { streamOf } from "./file_stream.ts";
@@ -114,7 +115,8 @@ export class BlobFiles implements Blobs {
       return await this.#receive(path, content);
     } catch (error) {
       removeIfPossible(path);
-      throw refusal(error);
+      if (error instanceof PosternError) throw error;
+      throw storageRefusal("POST /blobs", error) ?? error;
     } finally {
       giveBack();
     }
@@ -319,14 +321,4 @@ function removeIfPossible(path: string): boolean {
   } catch {
     return false;
   }
-}
-
-/** What the file system says of a full or read-only disk becomes our word for it. */
-function refusal(error: unknown): unknown {
-  if (error instanceof PosternError) return error;
-  const text = error instanceof Error ? error.message : String(error);
-  if (/No space left|Read-only file system|quota|os error (28|30|122)/i.test(text)) {
-    return new PosternError("storage_full", `POST /blobs: the disk takes no more: ${text}`);
-  }
-  return error;
 }

@@ -31,16 +31,26 @@ export interface ReadOptions extends OwnFileOptions {
  * @param path Where it is.
  * @param options What it must satisfy.
  * @returns The open file.
- * @throws {PosternError} `permission_denied` when something else stands at the path.
+ * @throws {PosternError} `permission_denied` when something else stands at the path, `storage_full` when it is missing
+ * and the disk takes nothing.
  */
 export function openOwnFile(path: string, options: OwnFileOptions): Deno.FsFile {
   const access = { read: true, write: true, append: options.append ?? false };
   try {
     return Deno.openSync(path, { ...access, createNew: true, mode: options.mode ?? 0o600 });
   } catch (error) {
-    if (!(error instanceof Deno.errors.AlreadyExists)) throw refusal(path, messageOf(error));
+    if (error instanceof Deno.errors.AlreadyExists) return openChecked(path, access, options);
+    throw storageRefusal("opening a file", error) ?? refusal(path, messageOf(error));
   }
-  return openChecked(path, access, options);
+}
+
+/** What the file system says of a full or read-only disk, in our word for it; `null` for anything else. */
+export function storageRefusal(action: string, error: unknown): PosternError | null {
+  const text = messageOf(error);
+  const isOne = /No space left|Read-only file system|quota|os error (28|30|122)\b/i.test(text);
+  return isOne
+    ? new PosternError("storage_full", `${action}: the disk takes no more: ${text}`)
+    : null;
 }
 
 /**
