@@ -16,6 +16,7 @@ import {
   lookAt,
   openOwnFile,
   openOwnFileToRead,
+  removeIfPossible,
   removeIfPresent,
   storageRefusal,
   syncDirectory,
@@ -312,13 +313,4 @@ async function writeTogether(file: Deno.FsFile, chunks: readonly Uint8Array[]): 
     filled += chunk.byteLength;
   }
   for (let at = 0; at < filled;) at += await file.write(whole.subarray(at));
-}
-
-function removeIfPossible(path: string): boolean {
-  try {
-    removeIfPresent(path);
-    return true;
-  } catch {
-    return false;
-  }
 }

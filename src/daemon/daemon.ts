@@ -318,7 +318,9 @@ export class Daemon implements AsyncDisposable {
     await this.#services.log.drain();
     await this.#parts.store.close();
     this.#parts.audit.close();
-    removeDiscovery(this.#options.directory);
+    if (!removeDiscovery(this.#options.directory)) {
+      this.#parts.log.warn("daemon.json stays behind: the disk cannot be written");
+    }
     this.#resolveClosed(reason);
   }
 

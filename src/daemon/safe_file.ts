@@ -128,6 +128,16 @@ export function removeIfPresent(path: string): boolean {
   }
 }
 
+/** Removes a file if it is there and can be removed, which a read-only disk refuses. @returns whether it is gone */
+export function removeIfPossible(path: string): boolean {
+  try {
+    removeIfPresent(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Writes all of it; one `write` may take less than it is given. */
 export function writeAll(file: Deno.FsFile, bytes: Uint8Array): void {
   for (let done = 0; done < bytes.length;) done += file.writeSync(bytes.subarray(done));

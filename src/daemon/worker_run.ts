@@ -11,7 +11,7 @@ import type { Log } from "../core/ports.ts";
 import type { Daemon, DaemonOptions } from "./daemon.ts";
 import { removeDiscovery } from "./discovery.ts";
 import { type OpenLog, openLog } from "./logging.ts";
-import { removeIfPresent } from "./safe_file.ts";
+import { removeIfPossible } from "./safe_file.ts";
 import { loadConfig } from "./settings.ts";
 import { removePid } from "./traces.ts";
 import { closeUngatedStorage } from "./ungated.ts";
@@ -118,8 +118,8 @@ class WorkerRun {
   }
 
   async #tidy(go: GoMessage): Promise<void> {
-    removeIfPresent(go.socketPath);
-    removeIfPresent(go.httpSocketPath);
+    removeIfPossible(go.socketPath);
+    removeIfPossible(go.httpSocketPath);
     removeDiscovery(go.directory);
     removePid(go.directory);
     if (go.socketDirectory !== null) removeIfEmpty(go.socketDirectory);
