@@ -1,12 +1,6 @@
 /** The log: its lines, its level, its rotation. */
 
-import {
-  assert,
-  assertEquals,
-  assertMatch,
-  assertRejects,
-  assertStringIncludes,
-} from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { PosternError } from "../../src/core/errors.ts";
 import { defaultConfig } from "../../src/daemon/config.ts";
 import { LaunchLog } from "../../src/daemon/launch_log.ts";
