@@ -7,7 +7,7 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
-import { join, resolve } from "@std/path";
+import { join, resolve } from "@std/path/posix";
 import { programCall } from "../src/client/spawn.ts";
 import { bundle } from "./build/bundle.ts";
 import { BuildError } from "./build/command.ts";

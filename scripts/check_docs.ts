@@ -6,7 +6,7 @@
  * library has an example.
  */
 
-import { fromFileUrl, join } from "@std/path";
+import { fromFileUrl, join } from "@std/path/posix";
 import {
   checkGenerated,
   checkLinks,

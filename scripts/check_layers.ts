@@ -4,7 +4,7 @@
  * The rules are the table in scripts/layers/rules.ts.
  */
 
-import { fromFileUrl, join } from "@std/path";
+import { fromFileUrl, join } from "@std/path/posix";
 import { checkLayers, layerMap, type SourceFile } from "./layers/check.ts";
 
 const ROOT = fromFileUrl(new URL("..", import.meta.url));

@@ -5,7 +5,7 @@
  * Whoever starts one ends it: `stop()` asks it to, `kill()` does not ask. Both wait until it is gone.
  */
 
-import { fromFileUrl, join, resolve } from "@std/path";
+import { fromFileUrl, join, resolve } from "@std/path/posix";
 import { BUNDLE_FLAGS } from "../src/client/spawn.ts";
 
 /** The repository. */

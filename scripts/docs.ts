@@ -1,6 +1,6 @@
 /** Writes the generated pages: docs/operations.md from the registry, docs/configuration.md from the schema. */
 
-import { fromFileUrl } from "@std/path";
+import { fromFileUrl } from "@std/path/posix";
 import { generatedPages } from "./docs/pages.ts";
 
 if (import.meta.main) {

@@ -7,7 +7,7 @@
  * holds, as JSON, so that a later version is tested against what was written and not against itself.
  */
 
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 import type { DedupEntry, LogEvent } from "../src/core/event.ts";
 import { type CursorState, cursorWrite } from "../src/core/consumers.ts";
 import type { Unit } from "../src/core/ports.ts";

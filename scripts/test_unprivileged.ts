@@ -9,7 +9,7 @@
  * Arguments are passed on to `deno test` instead of `tests/daemon`.
  */
 
-import { fromFileUrl, join } from "@std/path";
+import { fromFileUrl, join } from "@std/path/posix";
 
 const ROOT = fromFileUrl(new URL("..", import.meta.url));
 /** `nobody` nearly everywhere; no files belong to it. */

@@ -5,7 +5,7 @@
  * Each module declares what is used here and no more; with JSR reachable this file goes away.
  */
 
-declare module "@std/path" {
+declare module "@std/path/posix" {
   export function join(...parts: string[]): string;
   export function resolve(...parts: string[]): string;
   export function dirname(path: string): string;

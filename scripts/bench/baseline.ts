@@ -5,7 +5,7 @@
  * The ratio to a baseline of the same minute says more than the figure.
  */
 
-import { fromFileUrl, join } from "@std/path";
+import { fromFileUrl, join } from "@std/path/posix";
 import { AxonSocket, publishLines } from "./axon_socket.ts";
 import type { Figures } from "./steps.ts";
 import { quantile, timeEach } from "./statistics.ts";

@@ -1,6 +1,6 @@
 /** Runs scenarios in a process of their own, so that the load never shares a thread with anything else. */
 
-import { fromFileUrl } from "@std/path";
+import { fromFileUrl } from "@std/path/posix";
 import type { Figures, Load } from "./steps.ts";
 
 const LOAD = fromFileUrl(new URL("./load.ts", import.meta.url));

@@ -5,7 +5,7 @@
  * launcher and the commands; the daemon itself gives them up as it starts.
  */
 
-import { dirname } from "@std/path";
+import { dirname } from "@std/path/posix";
 import { HEAP_BOUND } from "../../src/client/spawn.ts";
 import { shown } from "../../src/core/errors.ts";
 import { VERSION } from "../../src/core/version.ts";

@@ -4,7 +4,7 @@
  * The list is a tree drawn with lines. A folder that is embedded whole stands in it as `folder/*`.
  */
 
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 import type { Needed } from "./graph.ts";
 
 const TITLE = "Embedded Files";

@@ -1,6 +1,6 @@
 /** What the program loads when it runs: its own files and its packages, as deno's module graph tells. */
 
-import { fromFileUrl, relative } from "@std/path";
+import { fromFileUrl, relative } from "@std/path/posix";
 import { ROOT } from "../daemon_process.ts";
 import { failure, type RunDeno } from "./command.ts";
 

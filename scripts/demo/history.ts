@@ -3,7 +3,7 @@
  * file that it touched. Without a history, the lines of the README.
  */
 
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 import { ROOT } from "../daemon_process.ts";
 
 /** One line of what `postern send --stdin` reads. */

@@ -5,7 +5,7 @@
  * what is wrong; none touches anything.
  */
 
-import { dirname, join } from "@std/path";
+import { dirname, join } from "@std/path/posix";
 import { anchorsOf, namedTests, relativeLinks } from "./markdown.ts";
 
 /** A page: its path from the root, with forward slashes, and its text. */

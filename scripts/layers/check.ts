@@ -5,7 +5,7 @@
  * into the tree. Every complaint names the file, the line, what was found and the rule.
  */
 
-import { dirname, join } from "@std/path";
+import { dirname, join } from "@std/path/posix";
 import { type Layer, layerOf, LAYERS, SHARED_FILES } from "./rules.ts";
 import { codeOnly, importsOf, type ImportStatement } from "./source_text.ts";
 

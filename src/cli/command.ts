@@ -38,6 +38,8 @@ export interface Command {
   readonly arguments: readonly [number, number];
   /** Whether an argument may be JSON, and so a negative number. */
   readonly takesJson?: boolean;
+  /** Whether a program with arguments of its own stands behind `--`; for completion, not a rule. */
+  readonly runsProgram?: boolean;
   /** What the first argument may be, where that is a closed list; for completion, not a rule. */
   readonly choices?: readonly string[];
   /** @returns the exit code */
@@ -64,6 +66,13 @@ export const CONSUMER_OPTION: Option = {
   name: "consumer",
   value: "NAME",
   help: 'whose cursor to go by ("default")',
+};
+
+/** The option of every command that has an identity. */
+export const IDENTITY_OPTION: Option = {
+  name: "as",
+  value: "KIND",
+  help: 'kind of client whose identity to have ("cli")',
 };
 
 /** The options of every command that chooses among events. */

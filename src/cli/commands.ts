@@ -4,7 +4,7 @@
  * A command's file is loaded when it is used, so that none pays for the others.
  */
 
-import { shown } from "../client/mod.ts";
+import { shown } from "../client/errors.ts";
 import type { Command } from "./command.ts";
 import { UsageError } from "./exit_codes.ts";
 import { suggestion } from "./suggestion.ts";
@@ -23,9 +23,15 @@ const COMMANDS: Readonly<Record<string, Loader>> = {
   tail: () => import("./commands/tail.ts"),
   consumers: () => import("./commands/consumers.ts"),
   record: () => import("./commands/record.ts"),
+  chat: () => import("./commands/chat.ts"),
+  run: () => import("./commands/run.ts"),
+  "with-lease": () => import("./commands/with_lease.ts"),
   blob: () => import("./commands/blob.ts"),
+  ask: () => import("./commands/ask.ts"),
+  approvals: () => import("./commands/approvals.ts"),
   call: () => import("./commands/call.ts"),
   whoami: () => import("./commands/whoami.ts"),
+  clients: () => import("./commands/clients.ts"),
   peers: () => import("./commands/peers.ts"),
   ps: () => import("./commands/ps.ts"),
   logs: () => import("./commands/logs.ts"),
@@ -40,6 +46,11 @@ const COMMANDS: Readonly<Record<string, Loader>> = {
   version: () => import("./commands/version.ts"),
 };
 
+/** What this program starts itself: in no list and no help. */
+const INTERNAL: Readonly<Record<string, Loader>> = {
+  "run-turns": () => import("./commands/run_turns.ts"),
+};
+
 /** Commands that may also be written behind `daemon`. */
 const BEHIND_DAEMON: ReadonlySet<string> = new Set(["start", "stop", "status", "restart"]);
 
@@ -48,6 +59,7 @@ export const COMMAND_NAMES: readonly string[] = Object.keys(COMMANDS);
 
 /** @throws {UsageError} when there is no such command */
 export async function loadCommand(name: string): Promise<Command> {
+  if (Object.hasOwn(INTERNAL, name)) return (await INTERNAL[name]!()).command;
   if (!Object.hasOwn(COMMANDS, name)) {
     const meant = suggestion(name, [...COMMAND_NAMES, "help"]);
     throw new UsageError(`there is no command ${shown(name)}${meant}; see: postern --help`);

@@ -5,7 +5,7 @@
  * is asked only about directories where it finds nothing of the kind to do.
  */
 
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 import {
   checkEntries,
   preparePrivateDirectory,

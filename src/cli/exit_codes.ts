@@ -1,9 +1,26 @@
 /** How a command ends, as its exit code: the contract that scripts rely on. */
 
-import { ConnectionError, PosternError } from "../client/mod.ts";
+import { ConnectionError, PosternError } from "../client/errors.ts";
 
 /** Every exit code there is. */
-export const EXIT = { ok: 0, failed: 1, usage: 2, noDaemon: 3, refused: 4 } as const;
+export const EXIT = {
+  ok: 0,
+  failed: 1,
+  usage: 2,
+  noDaemon: 3,
+  /** We may not, or what we asked for was not approved. */
+  refused: 4,
+  /** `with-lease`: somebody else holds the lease. */
+  leaseHeld: 75,
+  /** `with-lease`: the lease was lost while the program ran. */
+  leaseLost: 76,
+  /** `with-lease`: the program cannot be run, or is not there; as shells have it. */
+  notRunnable: 126,
+  notFound: 127,
+  /** Ctrl-C, and SIGTERM, where a command's outcome is what it waits for. */
+  interrupted: 130,
+  terminated: 143,
+} as const;
 
 /** The command line cannot be understood. */
 export class UsageError extends Error {

@@ -1,8 +1,9 @@
-/** `--help`, derived from the commands' entries. At most 40 lines each. */
+/** `--help`, derived from the commands' entries. At most 40 lines each, and the overview 48. */
 
 import { type Command, COMMON_OPTIONS, type Option } from "./command.ts";
 
-const EXIT_LINE = "Exit codes: 0 ok, 1 failed, 2 usage, 3 no daemon, 4 not allowed.";
+const EXIT_LINE =
+  "Exit codes: 0 ok, 1 failed, 2 usage, 3 no daemon, 4 not allowed, or not approved.";
 
 /** The help of one command. */
 export function commandHelp(command: Command): string {
@@ -32,16 +33,12 @@ export function overview(commands: readonly Command[]): string {
   return [
     "Postern: messages between the programs of one machine, kept until they are read.",
     "",
-    "Usage:",
-    "  postern <command> [arguments] [options]",
+    "Usage: postern <command> [arguments] [options]",
     "",
-    "Commands:",
     ...table(commands.map((command) => [command.name, command.summary])),
     "",
-    "Every command takes --dir PATH, --token-file PATH (- for stdin), --json and --help (-h). The",
-    "version: --version (-V).",
+    "Every command takes --dir PATH, --token-file PATH (- for stdin), --json, --help (-h). Version: -V.",
     "The directory: --dir, else POSTERN_DIR, else postern/default where programs keep their state.",
-    "Also in the environment: POSTERN_SOCKET_PATH, POSTERN_TOKEN_FILE, NO_COLOR.",
     EXIT_LINE,
   ].join("\n");
 }

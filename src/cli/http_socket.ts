@@ -4,9 +4,10 @@
  * The socket lies beside the other one, wherever that is; the token comes from where every command takes it.
  */
 
-import { dirname, join } from "@std/path";
+import { dirname, join } from "@std/path/posix";
 import { readToken } from "../client/discovery.ts";
-import { ConnectionError, type ErrorCode, PosternError, type Target } from "../client/mod.ts";
+import type { Target } from "../client/discovery.ts";
+import { ConnectionError, type ErrorCode, PosternError } from "../client/errors.ts";
 import { answers } from "../daemon/socket_path.ts";
 import type { Context } from "./command.ts";
 import { targetOf, tokenFrom } from "./session.ts";

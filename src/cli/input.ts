@@ -1,6 +1,6 @@
 /** What comes in as one piece, by stdin or from a file that was named. */
 
-import { PosternError } from "../client/mod.ts";
+import { PosternError } from "../client/errors.ts";
 import { UsageError } from "./exit_codes.ts";
 
 /** Larger than any request may be. */

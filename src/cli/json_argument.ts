@@ -1,6 +1,6 @@
 /** JSON that a person wrote on a command line or into a pipe, with messages that help to mend it. */
 
-import { shown } from "../client/mod.ts";
+import { shown } from "../client/errors.ts";
 import { UsageError } from "./exit_codes.ts";
 
 /** Checks that `text` is JSON; `what` says in a message what it was meant to be. Returns what it says. */

@@ -5,7 +5,7 @@
  * after its refusal is a mistyped one guessed at.
  */
 
-import { PosternError, shown } from "../client/mod.ts";
+import { PosternError, shown } from "../client/errors.ts";
 import { KINDS } from "../core/kinds.ts";
 import { suggestion } from "./suggestion.ts";
 

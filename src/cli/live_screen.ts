@@ -32,6 +32,9 @@ export interface LiveScreenOptions {
   readonly draw: () => readonly string[];
   /** The terminal is gone; nothing is painted any more. */
   readonly onError: (error: unknown) => void;
+  /** Ctrl-Z: the terminal is about to be the shell's, and is ours again. */
+  readonly onAway?: () => void;
+  readonly onBack?: () => void;
 }
 
 /** One painting; `await using` ends it. */
@@ -44,6 +47,8 @@ export class LiveScreen implements AsyncDisposable {
   /** Writes in their order. */
   #writing: Promise<void>;
   #ended = false;
+  /** Whether the terminal is the shell's, where nothing may be painted. */
+  #isAway = false;
 
   constructor(options: LiveScreenOptions) {
     this.#options = options;
@@ -73,17 +78,22 @@ export class LiveScreen implements AsyncDisposable {
   async #paint(): Promise<void> {
     await this.#writing;
     this.#timer = undefined;
-    if (this.#ended) return;
+    if (this.#ended || this.#isAway) return;
     const lines = this.#options.draw().map((line) => `${line}\x1b[K`);
     this.#writing = this.#write(`\x1b[H${lines.join("\r\n")}\x1b[J`);
   }
 
   /** Ctrl-Z: the shell finds its own screen, and this one is there again when the program goes on. */
   async #suspend(): Promise<void> {
+    if (this.#isAway) return;
+    this.#isAway = true;
     await this.#writing;
     if (this.#ended) return;
+    this.#options.onAway?.();
     await this.#write(LEAVE);
     Deno.kill(Deno.pid, "SIGSTOP");
+    this.#options.onBack?.();
+    this.#isAway = false;
     this.#writing = this.#write(ENTER);
     this.changed();
   }

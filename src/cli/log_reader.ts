@@ -4,8 +4,8 @@
  * It goes on through rotation until it is interrupted, and needs no daemon.
  */
 
-import { join } from "@std/path";
-import { PosternError } from "../client/mod.ts";
+import { join } from "@std/path/posix";
+import { PosternError } from "../client/errors.ts";
 import { waitFor } from "../client/reconnect.ts";
 import type { Context, Option } from "./command.ts";
 import { EXIT } from "./exit_codes.ts";

@@ -25,7 +25,13 @@ const EXIT_CODES: readonly (readonly [string, string])[] = [
   ["1", "It failed."],
   ["2", "The command line cannot be understood."],
   ["3", "No daemon runs."],
-  ["4", "The daemon, or the system, refuses."],
+  ["4", "The daemon, or the system, refuses; what postern ask asks for is not approved."],
+  ["75, 76", "postern with-lease: somebody else holds the lease; the lease was lost."],
+  ["126, 127", "postern with-lease: the program cannot be run, or is not there."],
+  [
+    "130, 143",
+    "A command that waits was ended by Ctrl-C, or by SIGTERM; a turn was cancelled (130).",
+  ],
 ];
 
 /** The page. */

@@ -4,7 +4,7 @@
  * What is written stays as it is written, down to the digits of a number. Defaults fill in what is missing.
  */
 
-import { shown } from "../client/mod.ts";
+import { shown } from "../client/errors.ts";
 
 /** What a message may say. */
 const FIELDS: ReadonlySet<string> = new Set([

@@ -99,6 +99,11 @@ export class Output {
     return this.#coloured ? `\x1b[2m${text}\x1b[22m` : text;
   }
 
+  /** Text that stands out on a coloured terminal. */
+  marked(text: string): string {
+    return this.#coloured ? `\x1b[7m${text}\x1b[27m` : text;
+  }
+
   async #complain(text: string): Promise<void> {
     try {
       await this.#writeAll(this.#err, this.#encoder.encode(text));

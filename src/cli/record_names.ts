@@ -1,6 +1,7 @@
 /** Which record was probably meant by a name that none has. */
 
-import { type Client, PosternError, shown } from "../client/mod.ts";
+import { PosternError, shown } from "../client/errors.ts";
+import type { Client } from "../client/mod.ts";
 import { listRecords } from "./record_list.ts";
 import { suggestion } from "./suggestion.ts";
 

@@ -4,7 +4,7 @@
  * A name is a pattern that only it matches.
  */
 
-import { shown } from "../client/mod.ts";
+import { shown } from "../client/errors.ts";
 import { isTopicPattern } from "../core/topics.ts";
 import { UsageError } from "./exit_codes.ts";
 

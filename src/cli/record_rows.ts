@@ -10,6 +10,7 @@ import type { RecordUpdate } from "../client/mod.ts";
 import type { TerminalSize } from "./live_screen.ts";
 import { ageOf } from "./record_format.ts";
 import { printable } from "./output.ts";
+import { cut } from "./text_width.ts";
 
 /** As many as a daemon keeps. */
 const MAX_ROWS = 10_000;
@@ -90,28 +91,4 @@ function table(
   const sequenceWidth = Math.max(...cells.map(([, sequence]) => sequence!.length));
   const widths = [nameWidth, sequenceWidth, AGE_WIDTH, 6, 0];
   return cells.map((row) => row.map((cell, at) => cell.padEnd(widths[at]!)).join("  "));
-}
-
-/** The text as far as it fits; what was cut off is shown by an ellipsis. */
-export function cut(text: string, width: number): string {
-  const cells = [...text].map((char) => ({
-    char,
-    size: widthOf(char),
-  }));
-  if (cells.reduce((sum, { size }) => sum + size, 0) <= width) return text;
-  let used = 0;
-  const end = cells.findIndex(({ size }) => (used += size) > width - 1);
-  return `${cells.slice(0, end).map(({ char }) => char).join("")}…`;
-}
-
-/** What joins the character before it. */
-const NARROWEST = /^[\p{M}\p{Cf}]$/u;
-/** East Asian wide and full-width characters, and pictures. */
-const WIDE =
-  /^[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6\u{1f300}-\u{1f64f}\u{1f680}-\u{1f6ff}\u{1f900}-\u{1faff}\u{20000}-\u{3fffd}]$/u;
-
-/** How many columns a character takes. */
-function widthOf(char: string): number {
-  if (NARROWEST.test(char)) return 0;
-  return WIDE.test(char) ? 2 : 1;
 }

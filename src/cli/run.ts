@@ -2,7 +2,8 @@
  * From the command line to an exit code. Nothing that goes wrong leaves here as an exception.
  */
 
-import { ConnectionError, findTarget, PosternError } from "../client/mod.ts";
+import { findTarget } from "../client/discovery.ts";
+import { ConnectionError, PosternError } from "../client/errors.ts";
 import { programCall } from "../client/spawn.ts";
 import type { Command } from "./command.ts";
 import { COMMAND_NAMES, loadCommand, splitCommandLine } from "./commands.ts";

@@ -7,8 +7,8 @@
  * MAX_NAMED lines that are not known to be stored are told one by one, and how many more there are at the end.
  */
 
-import { type Client, ConnectionError, MAX_LINE_BYTES, PosternError } from "../client/mod.ts";
-import type { Receipt } from "../client/mod.ts";
+import { ConnectionError, PosternError } from "../client/errors.ts";
+import { type Client, MAX_LINE_BYTES, type Receipt } from "../client/mod.ts";
 import { InputLines, type Line } from "./input_lines.ts";
 import { suggestingKind } from "./kinds.ts";
 import { type Defaults, messageFromLine } from "./message.ts";

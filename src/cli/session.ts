@@ -1,11 +1,14 @@
 /**
  * A command's way to the daemon that its options name.
  *
- * A token comes from a file or from stdin, and never from the command line, which everyone can read.
+ * A token comes from a file or from stdin, and never from the command line, which everyone can read. The client
+ * library is loaded when there is something to ask: the daemon's own command needs none of it.
  */
 
 import { readToken } from "../client/discovery.ts";
-import { type Client, connect, findTarget, PosternError, type Target } from "../client/mod.ts";
+import { findTarget, type Target } from "../client/discovery.ts";
+import { PosternError, shown } from "../client/errors.ts";
+import type { Client, ConnectOptions } from "../client/mod.ts";
 import type { Context } from "./command.ts";
 import { UsageError } from "./exit_codes.ts";
 import { readAllInput } from "./input.ts";
@@ -21,7 +24,32 @@ export async function withClient<T>(
   const token = await tokenFrom(values);
   // What is printed is passed on, and must be what was sent.
   const how = { exactNumbers: true, reconnect: false };
+  const { connect } = await import("../client/mod.ts");
   await using client = await connect({ dir, consumer, ...token, ...how });
+  return await use(client);
+}
+
+/**
+ * The same as a client that has a public name, which goes on after the loss of a connection.
+ *
+ * Everything of one kind has one identity: what one program asks, another of that kind may answer.
+ *
+ * @param how `onNotice` is told when the connection is lost and when there is one again; `signal` gives up connecting.
+ */
+export async function withIdentity<T>(
+  { values }: Context,
+  how: Pick<ConnectOptions, "onNotice" | "signal">,
+  use: (client: Client) => Promise<T>,
+): Promise<T> {
+  const clientKind = values.text("as") ?? "cli";
+  if (!/^[A-Za-z0-9_-]{1,64}$/.test(clientKind)) {
+    throw new UsageError(`--as is 1 to 64 of A-Z a-z 0-9 _ and -, not ${shown(clientKind)}`);
+  }
+  const dir = values.text("dir");
+  const token = await tokenFrom(values);
+  const usual = { clientKind, exactNumbers: true, reconnect: { maxDelayMs: 1000 } };
+  const { connect } = await import("../client/mod.ts");
+  await using client = await connect({ dir, ...token, ...usual, ...how });
   return await use(client);
 }
 

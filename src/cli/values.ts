@@ -6,7 +6,7 @@
 
 import { parseArgs } from "@std/cli/parse-args";
 import { type Command, COMMON_OPTIONS, type Option } from "./command.ts";
-import { shown } from "../client/mod.ts";
+import { shown } from "../client/errors.ts";
 import { UsageError } from "./exit_codes.ts";
 import { suggestion } from "./suggestion.ts";
 
@@ -44,7 +44,18 @@ export class Values {
     const text = this.text(name);
     return text === undefined ? undefined : toInteger(`--${name}`, text, [min, max]);
   }
+
+  /** A time such as 90s, 15m, 12h or 30d, in seconds. */
+  seconds(name: string): number | undefined {
+    const text = this.text(name);
+    if (text === undefined) return undefined;
+    const [, count, unit] = /^([1-9]\d{0,8})([smhd])$/.exec(text) ?? [];
+    if (unit !== undefined) return Number(count) * UNIT_SECS[unit]!;
+    throw new UsageError(`--${name} is a time such as 90s, 15m, 12h or 30d, not ${shown(text)}`);
+  }
 }
+
+const UNIT_SECS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
 
 /** A whole number, or a usage error that says what `name` must be. */
 export function toInteger(

@@ -6,7 +6,7 @@
  * removes a socket or believes a pid.
  */
 
-import { dirname, join } from "@std/path";
+import { dirname, join } from "@std/path/posix";
 import type { Client } from "./client.ts";
 import { openConnection } from "./dial.ts";
 import { findTarget, readDiscovery, type Target } from "./discovery.ts";

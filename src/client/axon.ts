@@ -18,6 +18,8 @@ export type Received =
   | { readonly type: "refusal"; readonly reqId: string | null; readonly error: PosternError }
   | { readonly type: "event"; readonly event: InboundEvent }
   | { readonly type: "record"; readonly line: RecordLine }
+  | { readonly type: "call"; readonly call: CallLine }
+  | { readonly type: "cancelled"; readonly id: string }
   | { readonly type: "other" };
 
 /** A value of a record, pushed on the subscription that it names. */
@@ -30,6 +32,15 @@ export interface RecordLine {
   readonly timestamp: string;
   /** Updates of this subscription that the daemon dropped since the one before. */
   readonly dropped?: number;
+}
+
+/** A call of a method that this connection provides. */
+export interface CallLine {
+  readonly id: string;
+  /** `service.method` */
+  readonly method: string;
+  readonly params: unknown;
+  readonly caller: { readonly originator: string | null; readonly scopes: readonly string[] };
 }
 
 /** How the JSON of a line is read. */
@@ -102,6 +113,8 @@ export function decodeLine(line: string, parse: Parse = JSON.parse): Received {
   const value = parseObject(line, parse);
   if (value.event === "inbound") return { type: "event", event: value as unknown as InboundEvent };
   if (value.event === "record") return { type: "record", line: value as unknown as RecordLine };
+  if (value.event === "call") return { type: "call", call: value as unknown as CallLine };
+  if (value.event === "call.cancel") return { type: "cancelled", id: String(value.id) };
   const reqId = typeof value.req_id === "string" ? value.req_id : null;
   if (value.ok === false) return { type: "refusal", reqId, error: toError(value) };
   if (value.ok !== true || reqId === null) return OTHER;
@@ -122,8 +135,8 @@ function parseObject(line: string, parse: Parse): Record<string, unknown> {
 }
 
 function toError(reply: Record<string, unknown>): PosternError {
-  const { ok: _ok, req_id: _reqId, error, message, ...details } = reply;
-  const known = CODES[String(error)] ?? ERROR_CODES.find((code) => code === error);
+  const { ok: _ok, req_id: _reqId, error, code: ours = error, message, ...details } = reply;
+  const known = ERROR_CODES.find((code) => code === ours) ?? CODES[String(error)];
   const text = typeof message === "string" ? message : `the daemon answered ${shown(error)}`;
   return new PosternError(known ?? "internal", text, details as ErrorDetails);
 }

@@ -20,7 +20,9 @@ import type {
 } from "./messages.ts";
 import { OpenStreams } from "./open_streams.ts";
 import type { InboxOptions, SubscribeOptions } from "./options.ts";
+import { type Provided, Provision } from "./provision.ts";
 import type { RecordValue, SetOptions, SetReceipt, WatchOptions } from "./records.ts";
+import type { ProvideOptions, ServiceMethods } from "./services.ts";
 import { openStream } from "./stream.ts";
 import { Subscription } from "./subscription.ts";
 import { Watch } from "./watch.ts";
@@ -46,6 +48,7 @@ export class Client extends Caller {
   readonly #subscriptions = new OpenStreams("subscribing");
   readonly #watching = new OpenStreams("watching");
   readonly #watches: Watches;
+  readonly #provisions = new Set<Provision>();
 
   constructor(parts: ClientParts) {
     super(parts);
@@ -282,6 +285,54 @@ export class Client extends Caller {
   }
 
   /**
+   * Provides methods that others call, until it is closed, on a connection of its own. After the loss of that it is
+   * registered again; calls that came over it are aborted, and have failed for their callers.
+   *
+   * A handler that throws a {@linkcode PosternError} answers with its code, if a provider may use that, anything else
+   * with `internal` and its message. Calls are handled side by side; the order of their answers is their own.
+   *
+   * @param name The service's, 1 to 64 of `[A-Za-z0-9_-]`.
+   * @param methods By their names; with schemas, such as zod's, parameters and results are checked and typed.
+   * @throws {PosternError} `permission_denied` for a name that is the daemon's own, `conflict` where another program
+   *   provides something else under it, `too_many`, `invalid_params`
+   *
+   * @example
+   * ```ts
+   * import { connect, PosternError, startTemporaryDaemon } from "@postern/postern/client";
+   * import { assert } from "@std/assert";
+   * import { z } from "zod";
+   *
+   * await using daemon = await startTemporaryDaemon();
+   * await using client = await connect({ dir: daemon.directory });
+   * await using _service = await client.provide("math", {
+   *   divide: {
+   *     params: z.object({ a: z.number(), b: z.number().default(1) }),
+   *     result: z.object({ quotient: z.number() }),
+   *     handler({ a, b }) {
+   *       if (b === 0) throw new PosternError("conflict", "nothing is divided by 0");
+   *       return { quotient: a / b };
+   *     },
+   *   },
+   * });
+   * const call = { service: "math", method: "divide", params: { a: 7, b: 2 } };
+   * const { quotient } = await client.call("service.call", call) as { quotient: number };
+   * assert(quotient === 3.5);
+   * ```
+   */
+  async provide<P extends Record<string, unknown>, R extends Record<string, unknown>>(
+    name: string,
+    methods: ServiceMethods<P, R>,
+    options: ProvideOptions = {},
+  ): Promise<Provision> {
+    const { requestTimeoutMs } = this.parts;
+    const provided = { name, methods, options: { timeoutMs: requestTimeoutMs, ...options } };
+    const provision = await Provision.open(this.parts, provided as Provided);
+    this.#provisions.add(provision);
+    provision.closed.then(() => this.#provisions.delete(provision));
+    return provision;
+  }
+
+  /**
    * Who the daemon is.
    *
    * @example
@@ -319,6 +370,7 @@ export class Client extends Caller {
   close(): Promise<void> {
     this.#subscriptions.closeAll();
     this.#watching.closeAll();
+    for (const provision of this.#provisions) provision.close();
     this.parts.link.close();
     return Promise.resolve();
   }

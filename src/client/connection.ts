@@ -8,7 +8,14 @@
  * daemon's own flow control takes over.
  */
 
-import { decodeLine, encodeRequest, type Parse, type Received, type RecordLine } from "./axon.ts";
+import {
+  type CallLine,
+  decodeLine,
+  encodeRequest,
+  type Parse,
+  type Received,
+  type RecordLine,
+} from "./axon.ts";
 import { ConnectionError, PosternError, shown } from "./errors.ts";
 import { Exchange, type RequestOptions } from "./exchange.ts";
 import { LineSplitter } from "../codecs/ndjson.ts";
@@ -58,6 +65,10 @@ export interface ConnectionOptions {
   readonly onEvent?: EventListener;
   /** The same for each pushed value of a record. */
   readonly onRecord?: RecordListener;
+  /** Called for each call of what this connection provides. */
+  readonly onCall?: (call: CallLine) => void;
+  /** Called when nobody waits for a call's answer any more. */
+  readonly onCancelled?: (id: string) => void;
   /** Longest request, in bytes; the daemon would end the connection over a longer one. */
   readonly maxLineBytes?: number;
   /** Keep numbers that JavaScript cannot hold as raw JSON values, to be passed on. @default {false} */
@@ -100,11 +111,9 @@ interface Waiting {
 export class Connection {
   readonly closed: Promise<Closed>;
   readonly #transport: Transport;
-  readonly #onEvent: EventListener;
-  readonly #onRecord: RecordListener;
+  readonly #options: ConnectionOptions;
   readonly #maxLineBytes: number;
   readonly #parse: Parse;
-  readonly #onEnd: ConnectionOptions["onEnd"];
   /** What was sent and has no reply, in the order in which replies come; who gave up is among them. */
   readonly #inFlight = new Map<string, Exchange>();
   /** What a stopping daemon refused and the next connection may carry; it counts as in flight. */
@@ -122,10 +131,8 @@ export class Connection {
 
   constructor(transport: Transport, options: ConnectionOptions = {}) {
     this.#transport = transport;
-    this.#onEvent = options.onEvent ?? (() => {});
-    this.#onRecord = options.onRecord ?? (() => {});
+    this.#options = options;
     this.#maxLineBytes = options.maxLineBytes ?? MAX_LINE_BYTES;
-    this.#onEnd = options.onEnd;
     this.#parse = options.exactNumbers ? parseExact : JSON.parse;
     this.closed = new Promise((resolve) => this.#settleClosed = resolve);
     this.#readAll();
@@ -269,8 +276,11 @@ export class Connection {
     if (line === null) throw unreadable("not UTF-8");
     if (this.#end !== null) return;
     const received = decodeLine(line, this.#parse);
-    if (received.type === "event") this.#onEvent(received.event, line.length);
-    else if (received.type === "record") this.#onRecord(received.line, line.length);
+    const { onEvent, onRecord, onCall, onCancelled } = this.#options;
+    if (received.type === "event") onEvent?.(received.event, line.length);
+    else if (received.type === "record") onRecord?.(received.line, line.length);
+    else if (received.type === "call") onCall?.(received.call);
+    else if (received.type === "cancelled") onCancelled?.(received.id);
     else if (received.type !== "other") this.#settle(received);
   }
 
@@ -311,7 +321,7 @@ export class Connection {
     this.resume();
     this.#transport.close();
     const unanswered = this.#takeUnanswered();
-    const takes = this.#onEnd?.(end) ?? (() => false);
+    const takes = this.#options.onEnd?.(end) ?? (() => false);
     for (const exchange of unanswered) if (!takes(exchange)) exchange.reject(end.error);
     this.#settleClosed(end);
   }

@@ -5,7 +5,7 @@
  * about a missing daemon should name the directory that was looked into.
  */
 
-import { basename, dirname, isAbsolute, join, resolve } from "@std/path";
+import { basename, dirname, isAbsolute, join, resolve } from "@std/path/posix";
 import { PosternError, shown } from "./errors.ts";
 
 /**

@@ -6,7 +6,7 @@
  * directory: a token is only ever read from inside the directory that also names the socket it goes to.
  */
 
-import { isAbsolute, join, normalize, relative } from "@std/path";
+import { isAbsolute, join, normalize, relative } from "@std/path/posix";
 import { type Environment, resolveDirectory } from "./directory.ts";
 import { PosternError } from "./errors.ts";
 

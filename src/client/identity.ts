@@ -7,7 +7,7 @@
  * take what it has kept.
  */
 
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 import { PosternError, shown } from "./errors.ts";
 
 const KIND = /^[A-Za-z0-9_-]{1,64}$/;

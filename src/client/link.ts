@@ -8,6 +8,7 @@
  */
 
 import type { Closed, Connection, ConnectionOptions, RecordListener } from "./connection.ts";
+import type { CallLine } from "./axon.ts";
 import type { Opened } from "./dial.ts";
 import { ConnectionError, PosternError } from "./errors.ts";
 import type { Exchange } from "./exchange.ts";
@@ -43,6 +44,9 @@ export type LinkNotice =
 /** Told what becomes of what was begun on the link's connections, beside requests. */
 export interface LinkListener {
   readonly updated: RecordListener;
+  /** Of links that provide a service: somebody calls it, and somebody no longer waits for an answer. */
+  readonly called?: (call: CallLine) => void;
+  readonly cancelled?: (id: string) => void;
   /** The connection has ended, and the next one is being tried for; what is carried now goes there. */
   lost(): void;
   /** There is no next connection to come. */
@@ -117,6 +121,8 @@ export class Link {
     return this.#options.open({
       onEnd: (closed) => this.#lost(closed),
       onRecord: (line, chars) => this.listener?.updated(line, chars),
+      onCall: (call) => this.listener?.called?.(call),
+      onCancelled: (id) => this.listener?.cancelled?.(id),
     }, signal);
   }
 

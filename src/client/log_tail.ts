@@ -4,7 +4,7 @@
  * It reads a bounded part and never older lines, which would be about another failure.
  */
 
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 
 const LOG_TAIL_BYTES = 4096;
 

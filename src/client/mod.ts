@@ -47,7 +47,16 @@ export type {
 } from "./operations.ts";
 export type { InboxOptions, SubscribeOptions } from "./options.ts";
 export type { ReconnectOptions } from "./reconnect.ts";
+export type { Provision } from "./provision.ts";
 export type * from "./records.ts";
+export type {
+  Checked,
+  IncomingCall,
+  Issue,
+  ProvideOptions,
+  ServiceMethods,
+  StandardSchema,
+} from "./services.ts";
 export type { Subscription } from "./subscription.ts";
 export { startTemporaryDaemon, type TemporaryDaemon } from "./temporary_daemon.ts";
 export { VERSION } from "../core/version.ts";

@@ -6,7 +6,7 @@
  */
 
 import { parse } from "@std/jsonc";
-import { dirname, fromFileUrl, isAbsolute, join, resolve } from "@std/path";
+import { dirname, fromFileUrl, isAbsolute, join, resolve } from "@std/path/posix";
 
 /** How the daemon's process is made. */
 export interface DaemonCommand {
@@ -35,6 +35,7 @@ export const BUNDLE_FLAGS = [
   "--no-npm",
   "--unstable-kv",
   "--unstable-worker-options",
+  "--unstable-no-legacy-abort",
 ];
 /** Under this name a bundle's entry leaves its URL: whose bundle it is, this file could not tell. */
 export const BUNDLE_URL = Symbol.for("postern.bundle_url");
@@ -45,7 +46,7 @@ const SOCKET_NAMES = ["postern.sock", "http.sock"];
 const STDERR_CHARS = 8192;
 
 /** All that a daemon may want of its starter's environment; secrets of other programs stay out. */
-const ENVIRONMENT = [
+export const ENVIRONMENT: readonly string[] = [
   "HOME",
   "PATH",
   "TMPDIR",
@@ -73,6 +74,17 @@ export function daemonCommand(
   if (runtime.standalone) return { path: runtime.execPath, args: daemon };
   const { root, bundle } = runtime;
   const args = [
+    ...runtimeFlags(runtime),
+    ...permissions(directory, bundle ?? root),
+    bundle ?? join(root, "main.ts"),
+    ...daemon,
+  ];
+  return { path: runtime.execPath, args };
+}
+
+/** What the runtime is told before any right. */
+export function runtimeFlags({ root, bundle }: Runtime): string[] {
+  return [
     "run",
     "--quiet",
     "--no-prompt",
@@ -80,11 +92,7 @@ export function daemonCommand(
     "--cached-only",
     HEAP_BOUND,
     ...bundle === undefined ? [`--config=${join(root, "deno.json")}`] : BUNDLE_FLAGS,
-    ...permissions(directory, bundle ?? root),
-    bundle ?? join(root, "main.ts"),
-    ...daemon,
   ];
-  return { path: runtime.execPath, args };
 }
 
 /** What a person types to run this program. */
@@ -111,7 +119,7 @@ function permissions(directory: string, program: string): string[] {
  * The sockets, and directories beyond the daemon's own in which they may lie. Where the daemon will look for
  * a place by itself, because its own is too long for a socket, no socket is named: it narrows that itself.
  */
-function socketPlaces(directory: string): { sockets: string[]; places: string[] } {
+export function socketPlaces(directory: string): { sockets: string[]; places: string[] } {
   const chosen = Deno.env.get("POSTERN_SOCKET_PATH");
   const elsewhere = chosen ? dirname(chosen) : configuredSocketDir(directory);
   const places = elsewhere === null ? [] : [elsewhere];
@@ -145,7 +153,7 @@ function isPath(path: string | undefined): path is string {
  * One permission flag. A value with a comma cannot be named in it, and where nothing is known yet nothing can be
  * named either: then the daemon starts with the whole right, and gives it up before it serves anyone.
  */
-function grant(right: string, values: readonly string[]): string {
+export function grant(right: string, values: readonly string[]): string {
   const nameable = values.length > 0 && !values.some((value) => value.includes(","));
   return nameable ? `--allow-${right}=${values.join(",")}` : `--allow-${right}`;
 }
@@ -173,7 +181,7 @@ export function runtimeOf(
   return { standalone, execPath, root: dirname(bundle), bundle };
 }
 
-function currentRuntime(): Runtime {
+export function currentRuntime(): Runtime {
   const { standalone } = Deno.build;
   const bundleUrl = Reflect.get(globalThis, BUNDLE_URL) as string | undefined;
   return runtimeOf(import.meta.url, { standalone, execPath: Deno.execPath(), bundleUrl });

@@ -20,7 +20,7 @@ export interface Wanted extends EventFilter {
 }
 
 /** Opens a connection for one subscription. */
-export type StreamOpener = (options: ConnectionOptions, signal: AbortSignal) => Promise<Opened>;
+export type StreamOpener = (options: ConnectionOptions, signal?: AbortSignal) => Promise<Opened>;
 
 /** Opens connections and subscribes on them, each time behind what has come. */
 export function openStream(open: StreamOpener, wanted: Wanted): SubscriptionOpener {

@@ -5,7 +5,7 @@
  * to make its directory.
  */
 
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 import { startDaemonProcess, stopDaemonProcess } from "./autostart.ts";
 import { Client } from "./client.ts";
 import { connect } from "./connect.ts";

@@ -13,6 +13,7 @@ import type { Gap } from "../core/read.ts";
 import { JsonText } from "../core/text.ts";
 import { IPC_VERSION } from "../core/version.ts";
 import type {
+  CallCodec,
   Codec,
   CodecSettings,
   Decoded,
@@ -51,7 +52,7 @@ const ANY_TIME: ReadonlySet<string> = new Set(["auth.login", "system.ping", "sys
 /** What v1 opens to a connection without a token, beside what needs none in any dialect. */
 const OPEN_IN_V1: ReadonlySet<string> = new Set(["event.send", "peer.list"]);
 
-/** Our codes in AXON's words. */
+/** Our codes in AXON's words; where these say less, `code` has ours as well. */
 const ERRORS: Readonly<Record<ErrorCode, string>> = {
   parse_error: "invalid_command",
   invalid_request: "invalid_command",
@@ -88,7 +89,12 @@ export function isAxon(message: unknown): boolean {
 export class AxonCodec implements Codec {
   readonly dialect = "axon";
   readonly singleSubscription = true;
-  readonly calls = null;
+  readonly calls: CallCodec = {
+    encodeCall: ({ id, method, params, caller }) =>
+      `{"event":"call","id":"${id}","method":${JSON.stringify(method)},"params":${params.text},` +
+      `"caller":${JSON.stringify(caller)}}`,
+    encodeCancel: (id) => `{"event":"call.cancel","id":"${id}"}`,
+  };
   readonly isRemote = false;
   readonly isOver = false;
   readonly #settings: CodecSettings;
@@ -136,7 +142,9 @@ export class AxonCodec implements Codec {
 
   encodeError(tag: AxonTag | null, error: PosternError): string {
     const { code, message, details } = error;
-    const fixed = { ok: false, req_id: tag?.reqId, error: ERRORS[code], message };
+    const theirs = ERRORS[code];
+    const ours = theirs === code ? {} : { code };
+    const fixed = { ok: false, req_id: tag?.reqId, error: theirs, ...ours, message };
     // Again behind the details, which must not stand in the place of any of them.
     return JSON.stringify({ ...fixed, ...details, ...fixed });
   }
@@ -186,8 +194,9 @@ export class AxonCodec implements Codec {
     if (command === "send" && !Object.hasOwn(message, "to")) {
       throw new PosternError("invalid_params", `send: "to" is required: "self" or an agent_id`);
     }
-    // "cmd" and "req_id" stay among the parameters: no operation has any of that name.
-    return { call: { operation, params: message }, tag: { command, reqId } };
+    // "cmd" and "req_id" stay among the parameters of operations, none of which has any of that name.
+    const params = this.#settings.isOperation(operation) ? message : parametersOf(message);
+    return { call: { operation, params }, tag: { command, reqId } };
   }
 
   #decodeHello(
@@ -287,6 +296,12 @@ function fieldsOf(command: string, result: unknown): string {
 
 function gapField(gap: Gap | null): string {
   return gap === null ? "" : `,"gap":{"from_seq":${gap.from_seq},"to_seq":${gap.to_seq}}`;
+}
+
+/** What a service's method is given. */
+function parametersOf(message: Record<string, unknown>): Record<string, unknown> {
+  const { cmd: _cmd, req_id: _reqId, ...params } = message;
+  return params;
 }
 
 function ownString(message: Record<string, unknown>, name: string): string | undefined {

@@ -47,6 +47,8 @@ export interface AuditEntry {
   readonly transport: string;
   /** On whose behalf a service says that it asks. */
   readonly onBehalfOf: string | null;
+  /** How many alike the one entry stands for. @default 1 */
+  readonly count?: number;
 }
 
 /** Takes what is to be kept of who did what. */

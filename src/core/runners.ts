@@ -16,6 +16,8 @@ export const MAX_ALL_ATTACHMENTS = 10_000;
 
 /** One connection, as far as it runs turns. */
 export class Runner {
+  /** Public name of the client whose connection it is, when it attached first; `null` for one without. */
+  originator: string | null = null;
   #isGone = false;
   #attachments = 0;
 

@@ -251,11 +251,22 @@ export class Sessions {
     );
   }
 
-  /** Who asked for a turn that the runner runs; `null` for any other turn, and for somebody without a public name. */
-  turnOriginator(runner: Runner, turnId: string): string | null {
+  /**
+   * Who asked for a turn that the runner runs, or another connection of the same client; `null` for any other turn, and
+   * for somebody without a public name.
+   *
+   * @param originator Public name of whoever wants to know, if it has one.
+   */
+  turnOriginator(
+    runner: Runner | null,
+    turnId: string,
+    originator: string | null = null,
+  ): string | null {
     for (const turns of this.#sessions.values()) {
       const [turn] = turns.decided.turns;
-      if (turn?.id === turnId && turn.runner === runner) return turn.originator;
+      if (turn?.id !== turnId || turn.runner === null) continue;
+      const isSameClient = originator !== null && turn.runner.originator === originator;
+      return turn.runner === runner || isSameClient ? turn.originator : null;
     }
     return null;
   }

@@ -60,8 +60,8 @@ export class AuditFile implements Audit {
   }
 }
 
-function lineOf(entry: AuditEntry, more: { readonly count?: number } = {}): string {
-  const { op, outcome, tokenId, originator, transport, onBehalfOf } = entry;
+function lineOf(entry: AuditEntry): string {
+  const { op, outcome, tokenId, originator, transport, onBehalfOf, count } = entry;
   const line = {
     ts: new Date().toISOString(),
     op,
@@ -71,12 +71,12 @@ function lineOf(entry: AuditEntry, more: { readonly count?: number } = {}): stri
     transport,
     // A client's own words.
     ...(onBehalfOf === null ? {} : { on_behalf_of: withoutSecrets(onBehalfOf) }),
-    ...more,
+    ...(count === undefined ? {} : { count }),
   };
   return `${JSON.stringify(line)}\n`;
 }
 
 /** What could not be written while the disk took nothing. */
 function lostLine(count: number): string {
-  return lineOf({ op: "audit.lost", outcome: "storage_full", ...DAEMON_ITSELF }, { count });
+  return lineOf({ op: "audit.lost", outcome: "storage_full", ...DAEMON_ITSELF, count });
 }

@@ -9,7 +9,7 @@
  * as fast as `LEAST_BYTES_PER_SEC`. An upload that a crash cut off is removed at the next start.
  */
 
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 import { PosternError, shown } from "../core/errors.ts";
 import type { Blobs, OpenBlob, StoredBlob } from "../server/http/blob_routes.ts";
 import {

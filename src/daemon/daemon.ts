@@ -6,7 +6,7 @@
  * was answered is on disk before the socket goes away.
  */
 
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 import { PosternError } from "../core/errors.ts";
 import type { Log, LogStore } from "../core/ports.ts";
 import type { RemoteToken } from "../core/principal.ts";

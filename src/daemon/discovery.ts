@@ -5,7 +5,7 @@
  * read it: fields are added, never renamed, and `schema` counts only changes that an older reader would get wrong.
  */
 
-import { isAbsolute, join, relative } from "@std/path";
+import { isAbsolute, join, relative } from "@std/path/posix";
 import { removeIfPossible, replaceOwnFile } from "./safe_file.ts";
 
 /** What the file holds. Paths are relative to the directory where they lie in it, absolute elsewhere. */

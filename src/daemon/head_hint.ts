@@ -6,7 +6,7 @@
  * length, without an fsync: that the database has.
  */
 
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 import type { HeadHint } from "../store/kv_store.ts";
 import { openOwnFile, readOwnFile } from "./safe_file.ts";
 

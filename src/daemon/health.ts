@@ -6,7 +6,7 @@
  * so it finds by itself that it is well again. Nothing is left behind by asking.
  */
 
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 import type { Log } from "../core/ports.ts";
 import type { HealthReport, Services } from "../operations/operation.ts";
 import { Ailing } from "./ailing.ts";

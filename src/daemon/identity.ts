@@ -5,7 +5,7 @@
  * for other tools to read. The agent_id names the public key, so it changes only with the key.
  */
 
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 import { PosternError } from "../core/errors.ts";
 import { readOwnFile, replaceOwnFile } from "./safe_file.ts";
 

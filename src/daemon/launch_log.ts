@@ -5,7 +5,7 @@
  * it is used where something has failed already.
  */
 
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 import { type Level, logLine } from "./log_line.ts";
 import { openOwnFile, writeAll } from "./safe_file.ts";
 

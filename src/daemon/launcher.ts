@@ -7,7 +7,7 @@
  * from the directory. One call a process: rights that were given up do not come back.
  */
 
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 import { PosternError } from "../core/errors.ts";
 import { VERSION } from "../core/version.ts";
 import type { Config } from "./config.ts";

@@ -5,7 +5,7 @@
  * other files say about a running daemon, a pid above all, serves messages only.
  */
 
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 import { PosternError } from "../core/errors.ts";
 import { readTraces } from "./traces.ts";
 import { openOwnFile } from "./safe_file.ts";

@@ -6,7 +6,7 @@
  */
 
 import { configureSync, getLogger, type LogRecord, resetSync } from "@logtape/logtape";
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 import { PosternError } from "../core/errors.ts";
 import type { Log } from "../core/ports.ts";
 import type { Config } from "./config.ts";

@@ -12,7 +12,7 @@
  * ends the daemon. A rotation that failed leaves no copy behind, and is tried again after `RETRY_MS`.
  */
 
-import { dirname } from "@std/path";
+import { dirname } from "@std/path/posix";
 import { lookAt, openOwnFile, removeIfPresent, syncDirectory, writeAll } from "./safe_file.ts";
 
 /** How large and how many. */

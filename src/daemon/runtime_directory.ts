@@ -6,7 +6,7 @@
  * Its parents are trusted: whoever may rename them may put another directory in its place.
  */
 
-import { isAbsolute, join } from "@std/path";
+import { isAbsolute, join } from "@std/path/posix";
 import { PosternError, shown } from "../core/errors.ts";
 import { lookAt, shownMode } from "./safe_file.ts";
 

@@ -6,7 +6,7 @@
  * Nothing is truncated before that holds. Every file that the daemon keeps is opened here.
  */
 
-import { dirname } from "@std/path";
+import { dirname } from "@std/path/posix";
 import { PosternError, shown } from "../core/errors.ts";
 
 /** What a file must satisfy. */

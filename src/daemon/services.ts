@@ -18,6 +18,7 @@ import { Sessions } from "../core/sessions.ts";
 import { Tokens } from "../core/tokens.ts";
 import { newsOf } from "../operations/news.ts";
 import type { Identity, Limits, Presence, Services } from "../operations/operation.ts";
+import { Refusals } from "../operations/refusals.ts";
 import { OPERATIONS } from "../operations/registry.ts";
 import type { Config } from "./config.ts";
 import { Health } from "./health.ts";
@@ -81,6 +82,7 @@ export function makeServices(parts: ServiceParts, hooks: ServiceHooks): DaemonSe
     log,
     metrics,
     audit,
+    refusals: new Refusals(audit, clock),
     consumers: new Consumers(log, stored),
     records: new Records(log, stored),
     recordPolicy: new RecordPolicy(config.records),
@@ -114,8 +116,8 @@ export function makeServices(parts: ServiceParts, hooks: ServiceHooks): DaemonSe
       client?.originator === originator ||
       (runner !== null && services.sessions.mayActFor(runner, originator)) ||
       (provider !== null && services.provided.hasCallOf(provider, originator)),
-    turnOriginator: ({ runner }, turnId) =>
-      runner === null ? null : services.sessions.turnOriginator(runner, turnId),
+    turnOriginator: ({ runner, client }, turnId) =>
+      services.sessions.turnOriginator(runner, turnId, client?.originator ?? null),
     connectionCount: hooks.connectionCount,
     presence: hooks.presence,
     shutdown: hooks.shutdown,

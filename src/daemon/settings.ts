@@ -5,7 +5,7 @@
  * {@linkcode Overrides} and applies them again when it re-reads the file.
  */
 
-import { basename, dirname, isAbsolute, join } from "@std/path";
+import { basename, dirname, isAbsolute, join } from "@std/path/posix";
 import { PosternError, shown } from "../core/errors.ts";
 import type { Config } from "./config.ts";
 import { DEFAULTS } from "./config_defaults.ts";

@@ -6,7 +6,7 @@
  * lock, and only after it refused a connection: slow is not dead.
  */
 
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 import { PosternError, shown } from "../core/errors.ts";
 import { checkSharedDirectory, preparePrivateDirectory } from "./runtime_directory.ts";
 import { lookAt, removeIfPresent } from "./safe_file.ts";

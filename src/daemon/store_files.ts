@@ -4,7 +4,7 @@
  * SQLite follows links and asks nobody; whoever put a link in their place would be given the log.
  */
 
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 import { lookAt, openOwnFile } from "./safe_file.ts";
 
 /** The database, and what SQLite keeps beside it. */

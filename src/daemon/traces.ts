@@ -6,7 +6,7 @@
  * is no field.
  */
 
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 import { PosternError } from "../core/errors.ts";
 import { readOwnFile, removeIfPossible, replaceOwnFile } from "./safe_file.ts";
 

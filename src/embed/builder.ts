@@ -4,7 +4,7 @@
  * Invariant: a builder does not change; every step gives another one, so that one may be the beginning of several.
  */
 
-import { isAbsolute } from "@std/path";
+import { isAbsolute } from "@std/path/posix";
 import { PosternError, shown } from "../core/errors.ts";
 import { topicPattern } from "../operations/params.ts";
 import { type EmbeddedDaemon, type Plan, startEmbedded } from "./daemon.ts";

@@ -6,7 +6,7 @@
  * file `<socket>.lock` is for, which goes away with the work that it guards.
  */
 
-import { dirname, isAbsolute, join } from "@std/path";
+import { dirname, isAbsolute, join } from "@std/path/posix";
 import { PosternError, shown } from "../core/errors.ts";
 import { utf8Length } from "../core/text.ts";
 import { removeDiscovery } from "../daemon/discovery.ts";

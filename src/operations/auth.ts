@@ -70,6 +70,7 @@ async function login(
   context: Context,
 ): Promise<Principal> {
   const { services, caller } = context;
+  caller.beforeLogin?.();
   const principal = services.tokens.authenticate(token);
   if (principal === null) {
     services.metrics.authFailures++;

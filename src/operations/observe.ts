@@ -12,12 +12,15 @@ import type { Context, Handled, Operation } from "./operation.ts";
 /** What is done with these scopes is audited, whoever does it. */
 const AUDITED: ReadonlySet<Scope | null> = new Set<Scope | null>(["write", "admin"]);
 
+/** What is observed of an operation, or of what is one in all but its transport. */
+export type Observed = Pick<Operation, "name" | "scope" | "audited">;
+
 /** Carries out a request and notes what became of it. */
-export function observe(
-  operation: Operation,
+export function observe<R>(
+  operation: Observed,
   context: Context,
-  carryOut: () => Handled<unknown>,
-): Handled<unknown> {
+  carryOut: () => Handled<R>,
+): Handled<R> {
   const began = performance.now();
   const end = (outcome: "ok" | ErrorCode) => {
     const { metrics } = context.services;
@@ -25,7 +28,7 @@ export function observe(
     if (outcome === "rate_limited") metrics.rateLimited++;
     if (operation.audited || AUDITED.has(operation.scope)) audit(operation.name, outcome, context);
   };
-  let handled: Handled<unknown>;
+  let handled: Handled<R>;
   try {
     handled = carryOut();
   } catch (error) {
@@ -44,7 +47,10 @@ export function observe(
 
 /** Notes who did what. */
 export function audit(op: string, outcome: string, { services, caller }: Context): void {
-  services.audit.note({
+  const isRefused = outcome !== "ok" && caller.principal === null;
+  // Anyone can show tokens that are not valid, whoever they are otherwise.
+  const to = isRefused || outcome === "auth_failed" ? services.refusals : services.audit;
+  to.note({
     op,
     outcome,
     tokenId: caller.principal?.tokenId ?? null,

@@ -27,6 +27,7 @@ import type { Provider, ServiceRegistry } from "../core/service_registry.ts";
 import type { Runner } from "../core/runners.ts";
 import type { Sessions } from "../core/sessions.ts";
 import type { Ticket } from "../core/ticket.ts";
+import type { Refusals } from "./refusals.ts";
 
 /** What an operation may use of the daemon. */
 export interface Services {
@@ -47,6 +48,8 @@ export interface Services {
   readonly rateLimits: RateLimits;
   readonly metrics: Metrics;
   readonly audit: Audit;
+  /** The audit of what anyone can have refused; bounded. */
+  readonly refusals: Refusals;
   /** Extra features of this build, as AXON's `hello` lists them. */
   readonly features: readonly string[];
   readonly limits: Limits;
@@ -178,6 +181,12 @@ export interface Caller {
   identify(client: ClientIdentity): void;
   /** Notes a successful authentication. */
   login(principal: Principal): void;
+  /**
+   * Called before a token is looked at.
+   *
+   * @throws PosternError `rate_limited` where too many have failed just now.
+   */
+  beforeLogin?(): void;
   /** Notes a failed one. Resolves when it may be answered: later each time. */
   loginFailed(): Promise<void>;
   /**

@@ -17,7 +17,7 @@ import {
   EVENT_UNSUBSCRIBE,
 } from "./events.ts";
 import type { Principal, Scope } from "../core/principal.ts";
-import { observe } from "./observe.ts";
+import { observe, type Observed } from "./observe.ts";
 import type { Context, Handled, Operation } from "./operation.ts";
 import { CLIENT_LIST } from "./clients.ts";
 import { LEASE_ACQUIRE, LEASE_LIST, LEASE_RELEASE, LEASE_RENEW } from "./leases.ts";
@@ -44,7 +44,7 @@ import {
   PERMISSION_WAIT,
 } from "./permissions.ts";
 import { requireRecordChange, requireRemote } from "./remote.ts";
-import { SERVICE_CALL, SERVICE_LIST, SERVICE_REGISTER } from "./services.ts";
+import { SERVICE_ANSWER, SERVICE_CALL, SERVICE_LIST, SERVICE_REGISTER } from "./services.ts";
 import {
   SESSION_ATTACH,
   SESSION_CANCEL,
@@ -126,6 +126,7 @@ const TABLE = [
   SERVICE_REGISTER,
   SERVICE_LIST,
   SERVICE_CALL,
+  SERVICE_ANSWER,
 ] as const;
 
 /** One of the table, for types that are made from it. */
@@ -211,6 +212,28 @@ function authorise(operation: AnyOperation, opened: boolean, { caller, services 
   }
   if (principal === null && (scope === null || opened) && !services.limits.requireToken) return;
   requireScope(name, scope, principal);
+}
+
+/**
+ * Carries out what only one transport has, such as bytes that are no JSON: authorised, bounded and observed as an
+ * operation is.
+ *
+ * @param what What is asked for, as a message names it.
+ * @throws PosternError `auth_required`, `permission_denied`, `rate_limited`, and what `carryOut` throws
+ */
+export async function invokeOutside<R>(
+  { what, ...observed }: Observed & { readonly what: string; readonly scope: Scope },
+  context: Context,
+  carryOut: () => R | Promise<R>,
+): Promise<R> {
+  const { services, caller } = context;
+  services.metrics.requestCount++;
+  const handled = observe(observed, context, () => {
+    requireScope(what, observed.scope, caller.principal);
+    services.rateLimits.take(caller.principal.tokenId, observed.scope);
+    return carryOut();
+  });
+  return await (handled as R | Promise<R>);
 }
 
 /**

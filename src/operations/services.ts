@@ -108,6 +108,35 @@ export const SERVICE_CALL = defineOperation({
   },
 });
 
+export const SERVICE_ANSWER = defineOperation({
+  name: "service.answer",
+  summary: "Answer a call that came to this connection, where that is not done by a response.",
+  scope: "serve",
+  params: z.object({
+    id: z.string().max(64).describe("the call's"),
+    result: z.unknown().optional().describe("what the method comes to; null if absent"),
+    error: z.object({
+      code: z.union([z.string(), z.number()]).optional()
+        .describe(
+          "one of our codes that a provider may use; of any other the caller gets internal",
+        ),
+      message: z.string().optional(),
+    }).optional().describe("why it came to nothing, instead of a result"),
+  }),
+  result: z.object({}),
+  handle({ id, result = null, error }, { services, caller }) {
+    const answer = error === undefined ? { result } : { error: providerError(error) };
+    if (services.provided.answer(requireProvider(caller), id, answer)) return {};
+    throw new PosternError(
+      "not_found",
+      `service.answer: id: this connection has no call ${
+        shown(id)
+      }, or nobody waits for it any more`,
+      { field: "id" },
+    );
+  },
+});
+
 /** What a provider may say of a call in our own words; of anything else it is the provider that failed. */
 const PROVIDERS_CODES: ReadonlySet<string> = new Set<ErrorCode>([
   "invalid_params",
@@ -133,7 +162,7 @@ const JSON_RPC_CODES: ReadonlyMap<unknown, ErrorCode> = new Map<unknown, ErrorCo
 /**
  * A provider's error as its caller is told of it.
  *
- * @param error As JSON-RPC has it: `{code, message, data?}`, where `data.code` may be one of our codes.
+ * @param error As JSON-RPC has it: `{code, message, data?}`, where `code` or `data.code` may be one of our codes.
  * @returns With that code if a provider may use it, else `internal`; `service_code` is the provider's own number.
  */
 export function providerError(
@@ -142,7 +171,7 @@ export function providerError(
   const { code, data } = error;
   const named = typeof data === "object" && data !== null
     ? (data as { code?: unknown }).code
-    : null;
+    : code;
   const ours = ERROR_CODES.find((one) => one === named && PROVIDERS_CODES.has(one));
   const message = typeof error.message === "string" ? error.message.slice(0, 4096) : "";
   return new PosternError(
@@ -156,7 +185,7 @@ function requireProvider({ provider }: Caller) {
   if (provider !== null) return provider;
   throw new PosternError(
     "invalid_request",
-    "service.register: calls cannot come to this connection; provide over JSON-RPC on postern.sock or GET /ws",
+    "service.register: calls cannot come to this connection; provide on postern.sock or GET /ws, not in AimX",
   );
 }
 

@@ -128,7 +128,8 @@ export const SESSION_ATTACH = defineOperation({
     runner: runnerName.optional().describe("instead: all sessions that name this runner"),
   }),
   result: z.object({ queued: z.number().int().describe("turns that waited for it") }),
-  handle({ session_id, runner: name }, { services: { sessions }, caller }) {
+  handle({ session_id, runner: name }, context) {
+    const { services: { sessions }, caller } = context;
     if ((session_id === undefined) === (name === undefined)) {
       throw new PosternError(
         "invalid_params",
@@ -137,6 +138,7 @@ export const SESSION_ATTACH = defineOperation({
     }
     const runner = runnerOf("session.attach", caller);
     const isFirst = runner.attachments === 0;
+    if (isFirst) runner.originator = originatorOf(context);
     const place = name === undefined ? { sessionId: session_id! } : { name };
     const queued = sessions.attach(runner, place);
     if (isFirst) caller.departure.add(() => sessions.runnerGone(runner));

@@ -219,9 +219,8 @@ export class Connection implements Caller, Served {
   }
 
   async loginFailed(): Promise<void> {
-    const { failures, delayed } = this.#loginFailures.note();
-    this.#context.diagnostics.warn("a connection failed to authenticate", { failures });
-    await delayed;
+    const delayMs = this.#loginFailures.note();
+    await new Promise((resolve) => setTimeout(resolve, delayMs));
   }
 
   subscribe(request: LogSubscriptionRequest): string {

@@ -1,13 +1,16 @@
-/** Failed authentications of one connection: each is answered later than the one before, the last one ends it. */
+/**
+ * Failed authentications of one connection, or of one HTTP request: each is answered later than the one before, and
+ * behind the last one nothing more is carried out.
+ */
 
 import { PosternError } from "../core/errors.ts";
 
-/** Failures after which a connection is closed. */
+/** Failures after which a connection is closed, or a batch over. */
 const MAX_FAILURES = 3;
 /** How long the first one is held back; each further one twice as long. */
 const DELAY_MS = 100;
 
-/** What one connection has tried. */
+/** What one of them has tried. */
 export class LoginFailures {
   #count = 0;
 
@@ -20,15 +23,12 @@ export class LoginFailures {
   refusal(): PosternError {
     return new PosternError(
       "auth_failed",
-      `after ${MAX_FAILURES} tokens that are not valid this connection ends`,
+      `after ${MAX_FAILURES} tokens that are not valid nothing more is carried out here`,
     );
   }
 
-  /** Notes one. @returns How many there are, and a promise for the time at which it may be answered. */
-  note(): { readonly failures: number; readonly delayed: Promise<void> } {
-    const failures = ++this.#count;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    setTimeout(resolve, DELAY_MS * 2 ** (failures - 1));
-    return { failures, delayed: promise };
+  /** Notes one. @returns How long it is held back, in milliseconds. */
+  note(): number {
+    return DELAY_MS * 2 ** this.#count++;
   }
 }

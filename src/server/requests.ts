@@ -67,6 +67,7 @@ export class Requests {
   #shutDown = false;
   /** Ends of requests that are answered when they can be. */
   readonly #free = new Set<(error: PosternError) => void>();
+  #whenNoneFree: (() => void)[] = [];
   #idle: (() => void)[] = [];
 
   constructor(options: RequestsOptions) {
@@ -82,6 +83,16 @@ export class Requests {
   /** Resolves when at most so many messages are without an answer. */
   atMost(count: number): Promise<void> {
     return this.#replies.atMost(count);
+  }
+
+  /** Resolves when nothing is without an answer, what is answered when it can be included. */
+  async settled(): Promise<void> {
+    while (this.inFlight > 0 || this.#free.size > 0) {
+      await this.atMost(0);
+      if (this.#free.size > 0) {
+        await new Promise<void>((resolve) => this.#whenNoneFree.push(resolve));
+      }
+    }
   }
 
   /** @returns A promise when the next message has to wait for this one. */
@@ -130,21 +141,30 @@ export class Requests {
       return undefined;
     }
     const start = () => {
-      let isOver = false;
-      const answer: Reply = (text) => {
-        if (isOver) return;
-        isOver = true;
-        this.#free.delete(end);
+      const answer = this.#endable(codec, request, (text) => {
         if (text !== null) this.#options.send(text);
         this.#options.onAnswered();
-      };
-      const end = (error: PosternError) => answer(codec.encodeError(request.tag, error));
-      this.#free.add(end);
+      });
       this.#carryOut(codec, request, answer);
     };
     if (this.#running > 0) return this.#untilIdle().then(start);
     start();
     return undefined;
+  }
+
+  /** What `endFree` may answer first; the answer that comes later is dropped. */
+  #endable(codec: Codec, { tag }: Decoded, answer: Reply): Reply {
+    let isOver = false;
+    const reply: Reply = (text) => {
+      if (isOver) return;
+      isOver = true;
+      this.#free.delete(end);
+      answer(text);
+      if (this.#free.size === 0) { for (const resolve of this.#whenNoneFree.splice(0)) resolve(); }
+    };
+    const end = (error: PosternError) => reply(codec.encodeError(tag, error));
+    this.#free.add(end);
+    return reply;
   }
 
   async #beginBatch(codec: Codec, requests: readonly Decoded[], answer: Reply): Promise<void> {
@@ -189,11 +209,17 @@ export class Requests {
 
   #run(codec: Codec, request: Decoded, answer: Reply): Promise<void> | undefined {
     this.#running++;
-    return this.#carryOut(codec, request, (text) => {
+    const reply: Reply = (text) => {
       this.#running--;
       if (this.#running === 0) this.#tellIdle();
       answer(text);
-    });
+    };
+    // In a batch the next one waits for it, but not for ever.
+    return this.#carryOut(
+      codec,
+      request,
+      isFree(request) ? this.#endable(codec, request, reply) : reply,
+    );
   }
 
   #carryOut(codec: Codec, request: Decoded, end: Reply): Promise<void> | undefined {

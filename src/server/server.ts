@@ -92,6 +92,10 @@ export class Server {
       asRefusal: (error) => asRefusal(error, services, diagnostics),
     };
     services.log.onAppended = () => this.#pump();
+    services.refusals.onTold = ({ outcome, transport, count = 1 }) => {
+      if (outcome !== "auth_failed") return;
+      diagnostics.warn("a token was not valid", { transport, count });
+    };
   }
 
   get connectionCount(): number {
@@ -152,6 +156,7 @@ export class Server {
     await Promise.race([stopped, grace]);
     clearTimeout(timer);
     for (const connection of this.#connections) connection.close();
+    this.#context.services.refusals.tellCounted();
   }
 
   /** Not whoever asks for a little more just now, but whoever has taken most. */

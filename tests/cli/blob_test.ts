@@ -1,7 +1,7 @@
 /** `postern blob` puts a file into a daemon and gets it back. */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 import { command } from "../../src/cli/commands/blob.ts";
 import { UsageError } from "../../src/cli/exit_codes.ts";
 import { Output } from "../../src/cli/output.ts";

@@ -1,7 +1,8 @@
 /** `record watch`: lines in a pipe, and a table that is painted in place on a terminal. */
 
 import { assert, assertEquals } from "@std/assert";
-import { cut, RecordRows } from "../../src/cli/record_rows.ts";
+import { RecordRows } from "../../src/cli/record_rows.ts";
+import { cut } from "../../src/cli/text_width.ts";
 import { LinesOf, postern, posternCommand } from "../support/cli.ts";
 import { startTestDaemon, type TestDaemon } from "../support/in_process.ts";
 import { Terminal, whyNoTerminal } from "../support/terminal.ts";

@@ -80,6 +80,11 @@ Deno.test({
       assertEquals(await offered(["help", "whoa"]), ["whoami"]);
       assertEquals(await offered(["--dir", "sta"], directory), ["state dir"]);
       assertEquals(await offered(["send", "--file", "state."], directory), ["state.ndjson"]);
+      assertEquals(await offered(["run", "--name", "x", "--", "coproc"]), ["coproc"]);
+      assertEquals(await offered(["with-lease", "x", "--", "cat", "state."], directory), [
+        "state.ndjson",
+      ]);
+      assertEquals(await offered(["run", "--", "cat", "--n"]), []);
       assertEquals(await offered(["nonsense", "--"]), ["--dir", "--json", "--help", "--version"]);
     } finally {
       await Deno.remove(directory, { recursive: true });
@@ -140,7 +145,7 @@ Deno.test("the manual page has a section for every command, with every option an
   assertEquals(code, 0);
   assert(stdout.startsWith(".TH POSTERN 1 "), stdout.slice(0, 80));
   for (const name of COMMAND_NAMES) {
-    const [, behind] = stdout.split(`\n.SS "${name}"\n`);
+    const [, behind] = stdout.split(`\n.SS "${name.replaceAll("-", "\\-")}"\n`);
     assert(behind !== undefined, name);
     const section = behind.split("\n.S")[0]!;
     const { options, examples } = await loadCommand(name);

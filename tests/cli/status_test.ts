@@ -1,7 +1,7 @@
 /** `postern status` in a few lines for people, with the health as its exit code. */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 import { postern } from "../support/cli.ts";
 import { startTestDaemon } from "../support/in_process.ts";
 

@@ -126,7 +126,7 @@ Deno.test("metrics --json gives each sample as a line", async () => {
   for (const sample of samples) assertEquals(Object.keys(sample), ["name", "labels", "value"]);
   const connections = samples.filter(({ name }) => name === "postern_connections");
   assertEquals(connections.map(({ labels }) => labels.transport).sort(), [
-    "http",
+    "events",
     "socket",
     "websocket",
   ]);

@@ -69,6 +69,7 @@ for (
     ["tail"],
     ["consumers"],
     ["consumers", "rm", "x"],
+    ["clients"],
     ["peers"],
     ["whoami"],
     ["call", "system.ping"],

@@ -166,8 +166,8 @@ Deno.test("what the daemon refuses has its code, and the client stays usable", a
   for (
     const [code, refused] of [
       ["ack_out_of_range", () => client.ack(99)],
-      ["invalid_request", () => client.send({ kind: NONSENSE, payload: 1 })],
-      ["invalid_request", () => client.call("no.such")],
+      ["invalid_params", () => client.send({ kind: NONSENSE, payload: 1 })],
+      ["unknown_operation", () => client.call("no.such")],
       ["permission_denied", () => client.send({ kind: "notify", topic: "turn.x", payload: 1 })],
       ["peer_not_found", () => client.send({ kind: "notify", to: "ed25519.ff", payload: 1 })],
       ["too_large", () => client.send({ kind: "notify", payload: "x".repeat(1_100_000) })],

@@ -1,7 +1,7 @@
 /** Who a client is: one kind in one directory is one originator, whatever happens to either side. */
 
 import { assert, assertEquals, assertMatch, assertNotEquals, assertRejects } from "@std/assert";
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 import { PosternError } from "../../src/client/mod.ts";
 import { startTestDaemon, type TestDaemon } from "../support/in_process.ts";
 import { connectTo } from "./steady.ts";

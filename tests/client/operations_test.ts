@@ -54,6 +54,7 @@ const REQUIRED: { [N in OperationName]: Required<OperationParams<N>> } = {
   "record.set": { value: true },
   "record.subscribe": {},
   "record.unsubscribe": { subscription_id: true },
+  "service.answer": { id: true },
   "service.call": { service: true, method: true },
   "service.list": {},
   "service.register": { name: true, methods: true },

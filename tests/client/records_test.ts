@@ -144,8 +144,8 @@ Deno.test("what keeps a watch from beginning is thrown, in time or on the signal
   const codeOf = async (watch: Watch) =>
     (await assertRejects(() => watch.next(), PosternError)).code;
   assertEquals(await codeOf(client.watch("nothing")), "not_found");
-  assertEquals(await codeOf(client.watch("no name")), "invalid_request");
-  assertEquals(await codeOf(client.watch(">", { queueSize: 0 })), "invalid_request");
+  assertEquals(await codeOf(client.watch("no name")), "invalid_params");
+  assertEquals(await codeOf(client.watch(">", { queueSize: 0 })), "invalid_params");
   const controller = new AbortController();
   await using watch = client.watch(">", { signal: controller.signal });
   await take(watch, 1);

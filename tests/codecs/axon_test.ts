@@ -297,6 +297,7 @@ for (const code of ERROR_CODES) {
     assertEquals(JSON.parse(codec.encodeError(null, error)!), {
       ok: false,
       error: word,
+      ...(word === code ? {} : { code }),
       message: 'a "message"',
       limit: 5,
       field: null,

@@ -47,6 +47,9 @@ interface ScenarioOptions {
 /** What cannot be played by single requests. */
 export const PUSHED = { HTTP: "an HTTP request has nothing to be pushed on" };
 
+/** What cannot be played where nobody is connected without a token. */
+export const STRANGERS = { WebSocket: "there is no WebSocket without a token" };
+
 const RECORDS = { policy: "read_write", writable: [">"] };
 
 /** One test in each dialect. */

@@ -257,6 +257,25 @@ Deno.test("a runner acts for whoever asked for the turn that it runs, and only a
   assertEquals(sessions.turnOriginator(runner, second), null);
 });
 
+Deno.test("another connection of the runner's client is told who asked, and nobody else's", async () => {
+  const opened = openSessions();
+  const { sessions } = opened;
+  const [runner, nameless] = [new Runner(), new Runner()];
+  runner.originator = "o-runner";
+  sessions.attach(runner, { sessionId: "s" });
+  sessions.attach(nameless, { sessionId: "t" });
+  const turn = await send(opened, "s", { originator: "o-1" });
+  const other = await send(opened, "t", { originator: "o-2" });
+  assertEquals(sessions.turnOriginator(null, turn, "o-runner"), "o-1");
+  assertEquals(sessions.turnOriginator(new Runner(), turn, "o-runner"), "o-1");
+  assertEquals(sessions.turnOriginator(null, turn, "o-1"), null);
+  assertEquals(sessions.turnOriginator(null, turn, null), null);
+  assertEquals(sessions.turnOriginator(null, other, "o-runner"), null);
+  assertEquals(sessions.turnOriginator(null, other, null), null);
+  sessions.runnerGone(runner);
+  assertEquals(sessions.turnOriginator(null, turn, "o-runner"), null);
+});
+
 Deno.test("a refusal names what was asked for", async () => {
   const opened = openSessions();
   const message = await attempt(() => opened.sessions.cancel("nothing\n", null))

@@ -1,7 +1,7 @@
 /** `log/audit.jsonl`: every authentication and every change, by whom; nothing that is secret. */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 import { eventually } from "../support/expect.ts";
 import { startTestDaemon } from "../support/in_process.ts";
 import { startProcess } from "../support/process.ts";

@@ -1,7 +1,7 @@
 /** Blobs: what goes in comes out, what is cut off leaves nothing, and nothing grows without bound. */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 import { PosternError } from "../../src/core/errors.ts";
 import { BlobFiles, type BlobOptions } from "../../src/daemon/blobs.ts";
 import { eventually } from "../support/eventually.ts";
@@ -145,6 +145,29 @@ Deno.test("what is no hash is refused with the rule, and no path leads out", asy
   assertEquals((await http.json(`/blobs/${"0".repeat(64)}`)).status, 404);
   const head = await http.fetch(`/blobs/${"0".repeat(64)}`, { method: "HEAD" });
   assertEquals(head.status, 404);
+});
+
+Deno.test("putting and getting are counted as operations are, with what they came to", async () => {
+  await using daemon = await startTestDaemon({ config: { limits: { rate: { send: 1 } } } });
+  const http = daemon.http();
+  const put = () => http.ask("/blobs", { method: "POST", body: "x" });
+  const { body } = await put();
+  assertEquals((await put()).status, 429);
+  assertEquals((await http.ask(body.blob.url)).status, 200);
+  assertEquals((await http.ask(`/blobs/${"0".repeat(64)}`)).status, 404);
+  assertEquals((await http.ask(body.blob.url, { token: null })).status, 401);
+  const { text } = await http.ask("/metrics");
+  for (
+    const sample of [
+      'requests_total{operation="blob.put",outcome="ok"} 1',
+      'requests_total{operation="blob.put",outcome="rate_limited"} 1',
+      'requests_total{operation="blob.get",outcome="ok"} 1',
+      'requests_total{operation="blob.get",outcome="not_found"} 1',
+      'requests_total{operation="blob.get",outcome="auth_required"} 1',
+      'request_seconds_count{operation="blob.get"} 3',
+      "rate_limited_total 1",
+    ]
+  ) assert(text.includes(`\npostern_${sample}\n`), `${sample} in ${text}`);
 });
 
 Deno.test("putting takes the scope send, getting the scope read", async () => {

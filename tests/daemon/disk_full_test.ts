@@ -4,7 +4,7 @@
  */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 import { eventually } from "../support/eventually.ts";
 import { startProcess, TestDirectory } from "../support/process.ts";
 import { type Line, RawClient } from "../support/raw_client.ts";

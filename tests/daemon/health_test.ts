@@ -1,7 +1,7 @@
 /** What a daemon says of its health over HTTP, and how it finds out. */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 import { Health } from "../../src/daemon/health.ts";
 import type { Services } from "../../src/operations/operation.ts";
 import { VERSION } from "../../src/core/version.ts";

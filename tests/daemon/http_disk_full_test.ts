@@ -4,7 +4,7 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 import { postern } from "../support/cli.ts";
 import { eventually } from "../support/eventually.ts";
 import { HttpSocket } from "../support/http_socket.ts";

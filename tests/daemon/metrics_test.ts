@@ -11,6 +11,7 @@ const FAMILIES: Record<string, string> = {
   build_info: "gauge",
   uptime_seconds: "gauge",
   healthy: "gauge",
+  http_requests: "gauge",
   connections: "gauge",
   subscriptions: "gauge",
   paused_readers: "gauge",

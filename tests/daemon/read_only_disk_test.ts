@@ -4,7 +4,7 @@
  */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 import { HttpSocket } from "../support/http_socket.ts";
 import { startProcess } from "../support/process.ts";
 import { eventually } from "../support/eventually.ts";

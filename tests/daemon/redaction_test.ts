@@ -78,6 +78,7 @@ function rightly(token: string): Record<string, Line> {
     "lease.list": {},
     "service.register": { name: "svc", methods: [{ name: "run" }] },
     "service.list": {},
+    "service.answer": { id: "none", result: PAYLOAD },
     "service.call": { service: "none", method: "run", params: { text: PAYLOAD } },
     "token.create": { name: "again", scopes: ["read"] },
     "token.list": {},
@@ -184,14 +185,16 @@ async function useEverything(run: Run, owner: string): Promise<void> {
 
 async function authenticateWrongly(run: Run, owner: string): Promise<void> {
   for (const [way, open] of Object.entries(TALKERS)) {
+    // There is no WebSocket without a token.
+    const shown = way === "WebSocket" ? owner : null;
     for (const operation of ["auth.login", "auth.access"]) {
-      using talker = await open(run.sockets, null);
+      using talker = await open(run.sockets, shown);
       run.note(await talker.ask(operation, { token: WRONG_OWNER }));
       run.note(await talker.ask(operation, { token: [WRONG_NAMED] }));
       run.note(await talker.ask(operation, { token: owner.repeat(20) }));
       if (way !== "AimX") run.note(await talker.ask(operation, { token: owner }));
     }
-    using stranger = await open(run.sockets, null);
+    using stranger = await open(run.sockets, shown);
     run.note(await stranger.ask("event.read", { token: owner }));
     run.note(await stranger.ask(WRONG_NAMED, {}));
   }

@@ -1,7 +1,7 @@
 /** Rotation that is refused: what is left behind, when it is tried again, and what is on disk in which order. */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { dirname, join } from "@std/path";
+import { dirname, join } from "@std/path/posix";
 import { RotatingFile, type RotatingFileOptions } from "../../src/daemon/rotating_file.ts";
 import { fileCalls } from "../support/file_calls.ts";
 import { TestDirectory } from "../support/process.ts";

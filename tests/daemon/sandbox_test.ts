@@ -1,7 +1,7 @@
 /** The sandbox, tried from inside: a Worker and a launcher that the real launcher has confined. */
 
 import { assertEquals } from "@std/assert";
-import { dirname } from "@std/path";
+import { dirname } from "@std/path/posix";
 import { plant } from "../support/probe.ts";
 import { startLauncher, TestDirectory } from "../support/process.ts";
 

@@ -6,7 +6,7 @@
  * like a daemon's.
  */
 
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 
 /** What is in front of which daemon. */
 export interface AwkwardOptions {

@@ -1,7 +1,7 @@
 /** The recipes of docs/deployment.md: nginx in front of a daemon, and the unit as systemd reads it. */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { fromFileUrl, join } from "@std/path";
+import { fromFileUrl, join } from "@std/path/posix";
 import { startTestDaemon, type TestDaemon } from "../support/in_process.ts";
 
 const PAGE = Deno.readTextFileSync(

@@ -6,7 +6,7 @@
  * could decide about it.
  */
 
-import { fromFileUrl, join } from "@std/path";
+import { fromFileUrl, join } from "@std/path/posix";
 
 const PAGE = fromFileUrl(new URL("../../docs/clients.md", import.meta.url));
 const MANIFEST = fromFileUrl(new URL("../../deno.json", import.meta.url));
@@ -70,21 +70,86 @@ export async function runProgram(
 ): Promise<Ended> {
   const place = await Deno.makeTempDir({ prefix: "postern_program_" });
   try {
-    const file = join(place, program.name);
-    await Deno.writeTextFile(file, program.source);
-    const { command, args: before } = runnerOf(program);
-    const { code, stdout, stderr } = await new Deno.Command(command, {
-      args: [...before, file, ...args],
-      clearEnv: true,
-      env: { ...kept("PATH", "HOME", "DENO_DIR"), NO_COLOR: "1", POSTERN_DIR: directory },
-      cwd: place,
-      stdin: "null",
-      signal: AbortSignal.timeout(LIMIT_MS),
-    }).output();
+    const { code, stdout, stderr } = await commandOf(program, { place, directory, args }).output();
     const decoder = new TextDecoder();
     return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
   } finally {
     await Deno.remove(place, { recursive: true });
+  }
+}
+
+/** A program that goes on until it is ended, and what it says. */
+export class RunningProgram implements AsyncDisposable {
+  readonly #child: Deno.ChildProcess;
+  readonly #place: string;
+  readonly #lines: AsyncIterator<string>;
+
+  constructor(child: Deno.ChildProcess, place: string) {
+    this.#child = child;
+    this.#place = place;
+    this.#lines = linesOf(child.stdout);
+  }
+
+  /** Waits for a line on stdout that matches. */
+  async says(pattern: RegExp): Promise<void> {
+    for (;;) {
+      const { done, value } = await this.#lines.next();
+      if (done) throw new Error(`ended without saying ${pattern}`);
+      if (pattern.test(value)) return;
+    }
+  }
+
+  /** Waits for the end; the exit code. */
+  async end(): Promise<number> {
+    return (await this.#child.status).code;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      this.#child.kill("SIGKILL");
+    } catch { /* it has ended already */ }
+    await this.#child.status;
+    while (!(await this.#lines.next()).done);
+    await Deno.remove(this.#place, { recursive: true });
+  }
+}
+
+/** Starts a program that goes on, with the daemon that `directory` tells of. */
+export async function startProgram(program: Program, directory: string): Promise<RunningProgram> {
+  const place = await Deno.makeTempDir({ prefix: "postern_program_" });
+  const command = commandOf(program, { place, directory, args: [] });
+  return new RunningProgram(command.spawn(), place);
+}
+
+interface Run {
+  /** Where the program's file is written, and where it runs. */
+  readonly place: string;
+  readonly directory: string;
+  readonly args: readonly string[];
+}
+
+function commandOf(program: Program, { place, directory, args }: Run): Deno.Command {
+  const file = join(place, program.name);
+  Deno.writeTextFileSync(file, program.source);
+  const { command, args: before } = runnerOf(program);
+  return new Deno.Command(command, {
+    args: [...before, file, ...args],
+    clearEnv: true,
+    env: { ...kept("PATH", "HOME", "DENO_DIR"), NO_COLOR: "1", POSTERN_DIR: directory },
+    cwd: place,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+    signal: AbortSignal.timeout(LIMIT_MS),
+  });
+}
+
+async function* linesOf(stream: ReadableStream<Uint8Array<ArrayBuffer>>): AsyncGenerator<string> {
+  let rest = "";
+  for await (const text of stream.pipeThrough(new TextDecoderStream())) {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop()!;
+    yield* lines;
   }
 }
 

@@ -1,7 +1,7 @@
 /** The programs of docs/examples do what their pages say, run as a person runs them. */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { fromFileUrl, join } from "@std/path";
+import { fromFileUrl, join } from "@std/path/posix";
 import { Stage } from "./stage.ts";
 
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));

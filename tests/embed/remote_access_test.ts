@@ -1,7 +1,7 @@
 /** A program's records from outside: who may connect, read, and set what. */
 
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 import { postern } from "../../src/embed/mod.ts";
 import { leaveDeadSocket, nextValue, Stage } from "./stage.ts";
 

@@ -1,7 +1,7 @@
 /** What the tests of ./embed share: a place for a socket, and AimX spoken to it by hand. */
 
 import { assertEquals } from "@std/assert";
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 import { AimxClient, greet, type Hello } from "../support/aimx_client.ts";
 import { type Line, RawClient } from "../support/raw_client.ts";
 

@@ -1,7 +1,7 @@
 /** A client that was written for the CheetahClaws note works over http.sock unchanged, given the token. */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { fromFileUrl } from "@std/path";
+import { fromFileUrl } from "@std/path/posix";
 import { startProcess, TestDirectory } from "../support/process.ts";
 
 const CLIENT = fromFileUrl(new URL("cheetahclaws_client.py", import.meta.url));

@@ -115,6 +115,11 @@ Deno.test("a query that is not right is 400 and names the parameter", async () =
     assertEquals(body.error.field.split(".")[0], field);
   }
   assertEquals((await http.ask("/events", { headers: { "last-event-id": "x" } })).status, 400);
+  const { body } = await http.ask("/events?since=-1");
+  assertEquals(
+    body.error.message,
+    'GET /events: since: must be a seq, 0 to 9007199254740991, got "-1"',
+  );
   assertEquals((await http.call("system.status")).connections, 0);
 });
 

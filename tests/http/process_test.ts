@@ -1,7 +1,7 @@
 /** The HTTP socket of a real daemon process: in its sandbox, over a kill, and when descriptors run out. */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { fromFileUrl } from "@std/path";
+import { fromFileUrl } from "@std/path/posix";
 import { guarded, HttpClient } from "../support/http_client.ts";
 import { startProcess, TestDirectory } from "../support/process.ts";
 
@@ -51,7 +51,48 @@ Deno.test("a stop ends streams, and closes WebSockets with 1001", async () => {
   assertEquals(await daemon.end(), 0);
 });
 
-Deno.test("when descriptors run out the HTTP socket is opened again, with its mode", async () => {
+Deno.test("when descriptors run out the HTTP socket is opened again, with its mode", () =>
+  withFewDescriptors(async (directory) => {
+    const path = directory.at("http.sock");
+    const conns = await connected(path);
+    await logged(directory, "cannot accept an HTTP connection");
+    for (const conn of conns) conn.close();
+    await isServedAgain(directory);
+  }));
+
+Deno.test("when others take the descriptors that it freed, the HTTP socket is opened later", () =>
+  withFewDescriptors(async (directory) => {
+    const conns = await connected(directory.at("http.sock"));
+    await logged(directory, "cannot accept an HTTP connection");
+    const others = await connected(directory.at("postern.sock"));
+    for (const conn of conns) conn.close();
+    await logged(directory, "cannot open the HTTP socket");
+    for (const conn of others) conn.close();
+    await isServedAgain(directory);
+  }));
+
+/** More connections than the daemon may have descriptors. */
+async function connected(path: string): Promise<Deno.Conn[]> {
+  const conns: Deno.Conn[] = [];
+  try {
+    while (conns.length < 300) conns.push(await Deno.connect({ transport: "unix", path }));
+  } catch { /* it is gone already */ }
+  return conns;
+}
+
+async function logged(directory: TestDirectory, message: string): Promise<void> {
+  await eventually(() => Promise.resolve(directory.log.includes(message)));
+}
+
+async function isServedAgain(directory: TestDirectory): Promise<void> {
+  const path = directory.at("http.sock");
+  using http = new HttpClient(path, directory.read("ipc-token").trim());
+  await eventually(async () => (await http.ask("/readyz")).status === 200);
+  await eventually(async () => ((await Deno.stat(path)).mode! & 0o777) === 0o600);
+}
+
+/** Plays with a daemon in a process that may have 200 descriptors. */
+async function withFewDescriptors(play: (directory: TestDirectory) => Promise<void>) {
   await using directory = new TestDirectory();
   const args = ["run", "-A", "--no-prompt", "--no-remote", "--cached-only", "main.ts", "daemon"];
   const child = new Deno.Command("sh", {
@@ -70,30 +111,17 @@ Deno.test("when descriptors run out the HTTP socket is opened again, with its mo
     stderr: "piped",
   }).spawn();
   const said = linesOf(child.stderr);
-  const conns: Deno.Conn[] = [];
   try {
     await said.until(/ready:/);
-    const path = directory.at("http.sock");
-    try {
-      while (conns.length < 300) conns.push(await Deno.connect({ transport: "unix", path }));
-    } catch { /* it is gone already */ }
-    await eventually(() =>
-      Promise.resolve(directory.log.includes("cannot accept an HTTP connection"))
-    );
-    for (const conn of conns) conn.close();
-    conns.length = 0;
-    using http = new HttpClient(path, directory.read("ipc-token").trim());
-    await eventually(async () => (await http.ask("/readyz")).status === 200);
-    await eventually(async () => ((await Deno.stat(path)).mode! & 0o777) === 0o600);
+    await play(directory);
   } finally {
-    for (const conn of conns) conn.close();
     try {
       child.kill("SIGKILL");
     } catch { /* it has ended, and the test failed for that */ }
     await child.status;
     await said.ended;
   }
-});
+}
 
 /** Tries again until it is so; a failure counts as not yet. */
 async function eventually(isSo: () => Promise<boolean>): Promise<void> {

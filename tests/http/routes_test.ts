@@ -47,6 +47,15 @@ Deno.test("http.unauthenticated_metrics opens health, readiness and metrics and 
   assertEquals((await http.rpc("event.read")).status, 401);
 });
 
+Deno.test("a refusal names the path that was asked for", async () => {
+  await using daemon = await startTestDaemon();
+  const { token } = await daemon.http().call("token.create", { name: "s", scopes: ["send"] });
+  for (const path of VIEWS) {
+    const { body } = await daemon.http(token).ask(path);
+    assertEquals(body.error.message.split(":")[0], `GET ${path}`);
+  }
+});
+
 Deno.test("an unknown path is 404, with or without a token", async () => {
   await using daemon = await startTestDaemon();
   for (const path of ["/", "/nothing", "/rpc/", "/events/1", "/healthz/x", "//healthz", "/api/x"]) {

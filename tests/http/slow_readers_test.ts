@@ -103,6 +103,31 @@ Deno.test("readers that do not read delay a stop by about a second, not by its g
   await daemon.start();
 });
 
+Deno.test("answers that nobody reads are in progress, and those beyond the bound are cut off", async () => {
+  await using daemon = await startTestDaemon();
+  const http = daemon.http();
+  for (const n of range(1, 9)) {
+    await http.call("event.send", { kind: "notify", payload: [n, PAYLOAD] });
+  }
+  const asked = '{"jsonrpc":"2.0","id":1,"method":"event.read"}';
+  const head = `POST /rpc HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${daemon.token}\r\n`;
+  const request = new TextEncoder().encode(
+    `${head}Content-Length: ${asked.length}\r\n\r\n${asked}`,
+  );
+  const conns = [];
+  for (const _ of range(1, 150)) {
+    const conn = await Deno.connect({ transport: "unix", path: daemon.httpSocketPath });
+    await conn.write(request);
+    conns.push(conn);
+  }
+  while (await metric(http, "http_requests") < 60) { /* until they are there */ }
+  assertEquals((await http.call("event.read")).events.length, 9);
+  // 64 MiB are 74 of these answers, the metrics' own request is one.
+  assertLess(await metric(http, "http_requests"), 80);
+  for (const conn of conns) conn.close();
+  while (await metric(http, "http_requests") > 1) { /* until they are gone */ }
+});
+
 Deno.test("requests that never become whole do not hold up a stop", async () => {
   await using daemon = await startTestDaemon();
   const heads = [

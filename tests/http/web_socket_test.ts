@@ -69,20 +69,30 @@ Deno.test("records are watched on it", async () => {
   assertEquals([method, params.name, params.data], ["record.event", "a", { x: 1 }]);
 });
 
-Deno.test("it is authenticated by a header, or later by auth.login", async () => {
+Deno.test("it is authenticated by a header, and may show another token by auth.login", async () => {
   await using daemon = await startTestDaemon();
-  const shown = await daemon.http().socket();
-  assertEquals((await shown.ask("event.read")).result.events, []);
-  const stranger = await daemon.http(null).socket();
-  assertEquals((await stranger.ask("event.read")).error.data.code, "auth_required");
-  assertEquals((await stranger.ask("system.status")).result.connections, 2);
-  assertEquals((await stranger.ask("auth.login", { token: daemon.token })).result.scopes.length, 5);
-  assertEquals((await stranger.ask("event.read")).result.events, []);
+  const http = daemon.http();
+  const { token } = await http.call("token.create", { name: "few", scopes: ["read"] });
+  const socket = await daemon.http(token).socket();
+  assertEquals((await socket.ask("event.send", EVENT)).error.data.code, "permission_denied");
+  assertEquals((await socket.ask("auth.login", { token: daemon.token })).result.scopes.length, 5);
+  assertEquals((await socket.ask("event.send", EVENT)).result.seq, 1);
+});
+
+Deno.test("without a token an upgrade is 401, and counts for no connection", async () => {
+  await using daemon = await startTestDaemon({ config: { limits: { max_connections: 2 } } });
+  for (const _ of range(1, 5)) {
+    const { conn, head } = await upgradeByHand(daemon.httpSocketPath, null);
+    assertMatch(head, /^HTTP\/1.1 401 .*www-authenticate: Bearer.*auth_required/is);
+    conn.close();
+  }
+  const socket = await daemon.http().socket();
+  assertEquals((await socket.ask("system.status")).result.connections, 1);
 });
 
 Deno.test("the third failed auth.login closes it", async () => {
   await using daemon = await startTestDaemon();
-  const socket = await daemon.http(null).socket();
+  const socket = await daemon.http().socket();
   for (let i = 0; i < 3; i++) {
     assertEquals((await socket.ask("auth.login", { token: "no" })).error.data.code, "auth_failed");
   }
@@ -169,7 +179,8 @@ Deno.test("what was sent before the client closed is carried out", async () => {
 
 Deno.test("what is no upgrade is 400 at /ws and 404 at /", async () => {
   await using daemon = await startTestDaemon();
-  const head = "Host: localhost\r\nConnection: close\r\n";
+  const shown = `Authorization: Bearer ${daemon.token}\r\n`;
+  const head = `Host: localhost\r\nConnection: close\r\n${shown}`;
   const cases: [string, RegExp][] = [
     [`GET /ws HTTP/1.1\r\n${head}`, /^HTTP\/1.1 400 .*takes a WebSocket upgrade/s],
     [`GET / HTTP/1.1\r\n${head}`, /^HTTP\/1.1 404/],
@@ -184,7 +195,7 @@ Deno.test("what is no upgrade is 400 at /ws and 404 at /", async () => {
 
 Deno.test("the answer to an upgrade names the version; a page, another version and a wrong token get none", async () => {
   await using daemon = await startTestDaemon();
-  const upgrade = async (more: string, token: string | null = null) => {
+  const upgrade = async (more: string, token = daemon.token) => {
     const { conn, head } = await upgradeByHand(daemon.httpSocketPath, token, more);
     conn.close();
     return head;

@@ -2,7 +2,7 @@
 
 import { QUIET_SERVICES } from "../support/quiet_services.ts";
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 import { Departure } from "../../src/core/departure.ts";
 import { PosternError } from "../../src/core/errors.ts";
 import { SCOPES } from "../../src/core/principal.ts";

@@ -91,11 +91,12 @@ const CASES: Readonly<
   "lease.release": [(_daemon, id) => ({ params: { lease_id: id } })],
   "service.list": [() => ({})],
   "service.register": [
-    () => ({ params: { name: "x", methods: [{ name: "y" }] }, refused: "invalid_command" }),
+    () => ({ params: { name: "x", methods: [{ name: "y" }] } }),
   ],
   "service.call": [
-    () => ({ params: { service: "x", method: "y" }, refused: "service_unavailable" }),
+    () => ({ params: { service: "z", method: "y" }, refused: "service_unavailable" }),
   ],
+  "service.answer": [() => ({ params: { id: "c0", result: 1 }, refused: "not_found" })],
   "token.create": [
     () => ({ params: { name: "one", scopes: ["read"] } }),
     () => ({ params: { name: "two", scopes: ["read", "send"], expires_in_secs: 60 } }),

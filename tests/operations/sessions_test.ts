@@ -1,7 +1,7 @@
 /** Sessions and turns over real sockets: what is sent, what is told, and what the end of a connection does. */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 import { startTestDaemon, type TestDaemon } from "../support/in_process.ts";
 import type { Line, RawClient } from "../support/raw_client.ts";
 

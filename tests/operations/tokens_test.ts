@@ -9,6 +9,7 @@ import { RateLimits } from "../../src/core/rate_limit.ts";
 import { Tokens } from "../../src/core/tokens.ts";
 import { SECRETS } from "../../src/daemon/secrets.ts";
 import type { Context } from "../../src/operations/operation.ts";
+import { Refusals } from "../../src/operations/refusals.ts";
 import { invoke } from "../../src/operations/registry.ts";
 import { openTestLog } from "../support/test_log.ts";
 
@@ -23,12 +24,14 @@ function setUp() {
     stored: [],
   });
   const noted: AuditEntry[] = [];
+  const audit = { note: (entry: AuditEntry) => noted.push(entry) };
   const services = {
     tokens,
     clock,
     metrics: new Metrics(),
     rateLimits: new RateLimits(RATES, clock),
-    audit: { note: (entry: AuditEntry) => noted.push(entry) },
+    audit,
+    refusals: new Refusals(audit, clock),
     provided: { has: () => false },
     limits: { requireToken: false },
     endRevoked() {},

@@ -4,7 +4,7 @@
  */
 
 import { assert, assertEquals, assertMatch, assertNotEquals, assertRejects } from "@std/assert";
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 import { makeRuntimeDirectory, startTestDaemon } from "../support/in_process.ts";
 import type { TestDaemon } from "../support/in_process.ts";
 import { expectError } from "../support/expect.ts";

@@ -4,7 +4,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { fromFileUrl, join } from "@std/path";
+import { fromFileUrl, join } from "@std/path/posix";
 import { bundle } from "../../scripts/build/bundle.ts";
 import { makeRuntimeDirectory, programAt } from "../../scripts/daemon_process.ts";
 import { daemonCommand, programCall, runtimeOf } from "../../src/client/spawn.ts";

@@ -1,7 +1,7 @@
 /** The build: what it asks of deno, what must be in the binary, and what it says when it cannot be made. */
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { fromFileUrl } from "@std/path";
+import { fromFileUrl } from "@std/path/posix";
 import { readOptions } from "../../scripts/build.ts";
 import { bundle } from "../../scripts/build/bundle.ts";
 import { BuildError, type Finished, type RunDeno, runDeno } from "../../scripts/build/command.ts";

@@ -1,7 +1,7 @@
 /** `.ci/run` adds up what the runs say, whatever they end with. */
 
 import { assertEquals } from "@std/assert";
-import { fromFileUrl, join } from "@std/path";
+import { fromFileUrl, join } from "@std/path/posix";
 
 const RUN = fromFileUrl(new URL("../../.ci/run", import.meta.url));
 

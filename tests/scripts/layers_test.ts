@@ -24,7 +24,7 @@ Deno.test("core may import nothing, not even a package, and use no platform", ()
   for (
     const text of [
       `import { z } from "zod";`,
-      `import { join } from "@std/path";`,
+      `import { join } from "@std/path/posix";`,
       `import type { Config } from "../daemon/config.ts";`,
       `const now = Date.now();`,
       `const text = JSON.stringify(1);`,

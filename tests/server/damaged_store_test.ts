@@ -1,7 +1,7 @@
 /** A damaged block costs whoever reads it, and nobody else. */
 
 import { assert, assertEquals } from "@std/assert";
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 import type { BlockValue } from "../../src/store/block_value.ts";
 import { expectError, range, seqsOf } from "../support/expect.ts";
 import { startTestDaemon, type TestDaemon } from "../support/in_process.ts";

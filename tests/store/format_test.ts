@@ -5,7 +5,7 @@
 
 import { cursorsIn } from "../../src/core/consumers.ts";
 import { assert, assertEquals } from "@std/assert";
-import { fromFileUrl, join } from "@std/path";
+import { fromFileUrl, join } from "@std/path/posix";
 import { FORMAT } from "../../src/store/kv_store.ts";
 import { newEvent } from "../support/new_event.ts";
 import { batchOf, eventsOf, StorePlace, unitsOf } from "../support/test_store.ts";

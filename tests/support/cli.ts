@@ -4,7 +4,7 @@
  * Its environment is made here, so that nothing of the tester's own reaches it.
  */
 
-import { fromFileUrl } from "@std/path";
+import { fromFileUrl } from "@std/path/posix";
 
 /** The program's entry. */
 export const MAIN = fromFileUrl(new URL("../../main.ts", import.meta.url));

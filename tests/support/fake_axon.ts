@@ -3,7 +3,7 @@
  * Unix socket for a daemon that misbehaves as no real one would.
  */
 
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 
 /** A socket in memory. The test plays the daemon: `heard` is what the client wrote, `say` answers. */
 export class FakeSocket {

@@ -1,6 +1,6 @@
 /** In which order files are synced, renamed and emptied: what a loss of power leaves depends on nothing else. */
 
-import { basename } from "@std/path";
+import { basename } from "@std/path/posix";
 
 /** What `act` does, in order; only what is done synchronously, and in this process. */
 export function fileCalls(act: () => void): string[] {

@@ -1,6 +1,6 @@
 /** Requests to a daemon's HTTP socket, each with the owner's token unless it says otherwise. */
 
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 import type { Line } from "./raw_client.ts";
 
 /** The HTTP socket of the daemon in a directory. */

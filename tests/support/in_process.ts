@@ -10,7 +10,7 @@ import type { Daemon } from "../../src/daemon/daemon.ts";
 import { parseConfig } from "../../src/daemon/config.ts";
 import { SUBDIRECTORIES } from "../../src/daemon/runtime_directory.ts";
 import type { Config } from "../../src/daemon/config.ts";
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 import { HttpClient } from "./http_client.ts";
 import { RawClient } from "./raw_client.ts";
 import type { Line } from "./raw_client.ts";

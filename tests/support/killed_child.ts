@@ -1,7 +1,7 @@
 /** A process that says a number a line until it is killed in the middle of what it does. */
 
 import { assertEquals } from "@std/assert";
-import { fromFileUrl } from "@std/path";
+import { fromFileUrl } from "@std/path/posix";
 
 /**
  * Runs a file of tests/support, kills it once it has said so many lines, and answers the last number it said.

@@ -15,6 +15,7 @@ import { RateLimits } from "../../src/core/rate_limit.ts";
 import { Tokens } from "../../src/core/tokens.ts";
 import { SECRETS } from "../../src/daemon/secrets.ts";
 import type { Services } from "../../src/operations/operation.ts";
+import { Refusals } from "../../src/operations/refusals.ts";
 import { findOperation } from "../../src/operations/registry.ts";
 import type { ServerLimits } from "../../src/server/context.ts";
 import { Server } from "../../src/server/server.ts";
@@ -171,6 +172,7 @@ function servicesOf({ log, clock }: TestLog, peers: () => readonly PeerInfo[]): 
     rateLimits: new RateLimits({ read: 0, send: 0, write: 0, serve: 0, admin: 0 }, clock),
     metrics: new Metrics(),
     audit: { note() {} },
+    refusals: new Refusals({ note() {} }, clock),
     presence: () => [],
     provided: new ServiceRegistry({ clock, nouns: [] }),
     get leases() {

@@ -5,7 +5,7 @@
  * end of the process, so a daemon that dies fails its test at once, with what it said.
  */
 
-import { fromFileUrl, join } from "@std/path";
+import { fromFileUrl, join } from "@std/path/posix";
 
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));
 /** Longer than anything here takes on a machine that is busy with others. */

@@ -5,5 +5,6 @@ export const QUIET_SERVICES = {
   clients: { used() {} },
   rateLimits: { take() {} },
   audit: { note() {} },
+  refusals: { note() {} },
   provided: { has: () => false },
 };

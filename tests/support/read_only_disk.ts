@@ -4,7 +4,7 @@
  * system notices. The kernel lets nobody write to it again until it was unmounted.
  */
 
-import { basename, join } from "@std/path";
+import { basename, join } from "@std/path/posix";
 
 const IMAGE_BYTES = 64 * 1024 * 1024;
 const TOOLS = ["mkfs.ext4", "losetup", "mount", "umount", "e2fsck"];

@@ -1,7 +1,7 @@
 /** A file system of its own that is nearly too small for a daemon, which takes root to mount. */
 
 import { assert } from "@std/assert";
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 
 /** All that it holds. */
 export const SMALL_DISK_BYTES = 24 * 1024 * 1024;

@@ -3,7 +3,7 @@
  * while files are open for writing. See switchable_disk_main.ts, which answers the kernel's requests; it takes root.
  */
 
-import { fromFileUrl, join } from "@std/path";
+import { fromFileUrl, join } from "@std/path/posix";
 import { READ_ONLY } from "./switchable_disk_main.ts";
 
 const MAIN = fromFileUrl(new URL("./switchable_disk_main.ts", import.meta.url));

@@ -13,11 +13,16 @@ import fcntl, json, os, pty, select, signal, struct, sys, termios
 def resize(fd, rows, columns):
     fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
+def settings():
+    flags = termios.tcgetattr(fd)[3]
+    return b"\\x00%d%d\\x00" % (bool(flags & termios.ECHO), bool(flags & termios.ICANON))
+
 pid, fd = pty.fork()
 if pid == 0:
     resize(0, int(sys.argv[1]), int(sys.argv[2]))
     os.execv(sys.argv[3], sys.argv[3:])
 orders = b""
+last = lambda: b""
 while True:
     ready, _, _ = select.select([fd, 0], [], [])
     if fd in ready:
@@ -40,11 +45,20 @@ while True:
             elif "proceed" in order:
                 os.waitpid(pid, os.WUNTRACED)
                 os.kill(pid, signal.SIGCONT)
+            elif "settings" in order:
+                os.write(1, settings())
+            elif "terminate" in order:
+                last = settings
+                os.kill(pid, signal.SIGTERM)
             else:
                 os.write(fd, order["keys"].encode())
+os.write(1, last())
 os.close(fd)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 `;
+
+/** How the settings are told among what the program writes. */
+const SETTINGS = /\0([01])([01])\0/;
 
 /** Why there can be no terminal here; `null` when there can. */
 export function whyNoTerminal(): string | null {
@@ -114,6 +128,20 @@ export class Terminal implements AsyncDisposable {
     return this.#order({ proceed: true });
   }
 
+  /** Whether the terminal echoes what is typed, and passes it on in whole lines. */
+  async settings(): Promise<{ readonly echo: boolean; readonly lines: boolean }> {
+    await this.#order({ settings: true });
+    await this.until(({ text }) => SETTINGS.test(text));
+    return this.#takeSettings();
+  }
+
+  /** Sends SIGTERM and reads to the end. @returns the exit code, and the settings that are left */
+  async terminated() {
+    await this.#order({ terminate: true });
+    const code = await this.ended();
+    return { code, ...this.#takeSettings() };
+  }
+
   /** Reads to the end. @returns the exit code */
   async ended(): Promise<number> {
     for (;;) {
@@ -127,6 +155,12 @@ export class Terminal implements AsyncDisposable {
     await this.#orders.close().catch(() => {});
     await this.#reader.cancel();
     await this.#child.status;
+  }
+
+  #takeSettings(): { readonly echo: boolean; readonly lines: boolean } {
+    const [found = "", echo, lines] = SETTINGS.exec(this.text) ?? [];
+    this.text = this.text.replace(found, "");
+    return { echo: echo === "1", lines: lines === "1" };
   }
 
   async #order(order: unknown): Promise<void> {

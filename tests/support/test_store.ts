@@ -1,6 +1,6 @@
 /** Real stores on disk for tests, with what they wrote to their log and noted as their head. */
 
-import { join } from "@std/path";
+import { join } from "@std/path/posix";
 import type { Block, LogEvent, NewEvent } from "../../src/core/event.ts";
 import type { CommitBatch, Log, LogStore, Unit } from "../../src/core/ports.ts";
 import { type HeadHint, openKvStore } from "../../src/store/kv_store.ts";

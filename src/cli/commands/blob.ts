@@ -1,7 +1,7 @@
 /** `postern blob`: binary payloads into the daemon and out of it again, over its HTTP socket. */
 
 import { sha256 } from "../../daemon/sha256.ts";
-import { PosternError, shown } from "../../client/mod.ts";
+import { PosternError, shown } from "../../client/errors.ts";
 import type { Command, Context } from "../command.ts";
 import { EXIT, UsageError } from "../exit_codes.ts";
 import { withHttp } from "../http_socket.ts";

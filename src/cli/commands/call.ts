@@ -1,6 +1,6 @@
 /** `postern call`: any operation by name, so that nothing waits for a command of its own. */
 
-import { shown } from "../../client/mod.ts";
+import { shown } from "../../client/errors.ts";
 import type { Command } from "../command.ts";
 import { EXIT, UsageError } from "../exit_codes.ts";
 import { readAllInput } from "../input.ts";

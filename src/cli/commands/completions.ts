@@ -1,6 +1,6 @@
 /** `postern completions`: a script with which a shell completes commands, options and their values. */
 
-import { shown } from "../../client/mod.ts";
+import { shown } from "../../client/errors.ts";
 import type { Command } from "../command.ts";
 import { COMMAND_NAMES, loadCommand } from "../commands.ts";
 import { bashCompletion } from "../completions/bash.ts";

@@ -1,7 +1,7 @@
 /** `postern config`: is the configuration right, and what holds in the end. Needs no daemon. */
 
-import { join } from "@std/path";
-import { shown } from "../../client/mod.ts";
+import { join } from "@std/path/posix";
+import { shown } from "../../client/errors.ts";
 import type { Command, Context } from "../command.ts";
 import { EXIT, UsageError } from "../exit_codes.ts";
 import { columns } from "../format.ts";

@@ -1,6 +1,6 @@
 /** `postern consumers`: who reads by a durable cursor and how far behind each is; `rm` forgets one. */
 
-import { shown } from "../../client/mod.ts";
+import { shown } from "../../client/errors.ts";
 import type { Command, Context } from "../command.ts";
 import { EXIT, UsageError } from "../exit_codes.ts";
 import { columns, duration } from "../format.ts";

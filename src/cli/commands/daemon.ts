@@ -1,6 +1,6 @@
 /** `postern daemon`: the daemon itself, in the foreground, until it is told to stop. */
 
-import { shown } from "../../client/mod.ts";
+import { shown } from "../../client/errors.ts";
 import type { Command } from "../command.ts";
 import { UsageError } from "../exit_codes.ts";
 import { targetOf } from "../session.ts";

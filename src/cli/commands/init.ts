@@ -1,7 +1,7 @@
 /** `postern init`: a commented configuration to edit. Never touches one that is there. */
 
-import { join } from "@std/path";
-import { PosternError } from "../../client/mod.ts";
+import { join } from "@std/path/posix";
+import { PosternError } from "../../client/errors.ts";
 import type { Command } from "../command.ts";
 import { EXIT } from "../exit_codes.ts";
 import { targetOf } from "../session.ts";

@@ -1,7 +1,8 @@
 /** `postern path`: where things are, for scripts. Needs no daemon. */
 
-import { join } from "@std/path";
-import { shown, type Target } from "../../client/mod.ts";
+import { join } from "@std/path/posix";
+import type { Target } from "../../client/discovery.ts";
+import { shown } from "../../client/errors.ts";
 import type { Command } from "../command.ts";
 import { EXIT, UsageError } from "../exit_codes.ts";
 import { targetOf } from "../session.ts";

@@ -5,16 +5,10 @@
  * called running only when its socket answers, and one that is slow to answer is not called stopped.
  */
 
-import { basename, dirname, join } from "@std/path";
-import {
-  connect,
-  ConnectionError,
-  type Discovery,
-  type Environment,
-  findTarget,
-  readDiscovery,
-  resolveDirectory,
-} from "../../client/mod.ts";
+import { basename, dirname, join } from "@std/path/posix";
+import { type Discovery, findTarget, readDiscovery } from "../../client/discovery.ts";
+import { ConnectionError } from "../../client/errors.ts";
+import { connect, type Environment, resolveDirectory } from "../../client/mod.ts";
 import type { Command, Context } from "../command.ts";
 import { EXIT } from "../exit_codes.ts";
 import { columns, duration } from "../format.ts";

@@ -1,8 +1,9 @@
 /** `postern record`: named live values. One entry for each thing that can be done to them. */
 
-import { PosternError, shown } from "../../client/mod.ts";
+import { shown } from "../../client/errors.ts";
 import type { Command, Context } from "../command.ts";
 import { EXIT, UsageError } from "../exit_codes.ts";
+import { forEach } from "../for_each.ts";
 import { readAllInput, readNamedFile } from "../input.ts";
 import { objectText, requireJson } from "../json_argument.ts";
 import { definitionLine, historyText, recordTable, valueText } from "../record_format.ts";
@@ -203,18 +204,10 @@ function history(context: Context): Promise<number> {
 /** Removes all that can be removed, and fails in the end if that was not all. */
 function remove(context: Context): Promise<number> {
   return withClient(context, async (client) => {
-    const failures: PosternError[] = [];
-    for (const name of context.args) {
-      try {
-        await withRecordNames(client, [name], () => client.call("record.remove", { name }));
-        await context.out.result({ removed: name }, () => `removed ${name}`);
-      } catch (error) {
-        if (!(error instanceof PosternError)) throw error;
-        failures.push(error);
-      }
-    }
-    const [first] = failures;
-    if (first === undefined) return EXIT.ok;
-    throw new PosternError(first.code, failures.map(({ message }) => message).join("\n"));
+    await forEach(context.args, async (name) => {
+      await withRecordNames(client, [name], () => client.call("record.remove", { name }));
+      await context.out.result({ removed: name }, () => `removed ${name}`);
+    });
+    return EXIT.ok;
   });
 }

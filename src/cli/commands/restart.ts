@@ -1,6 +1,6 @@
 /** `postern restart`: the way to a new version. Also starts what did not run. */
 
-import { ConnectionError } from "../../client/mod.ts";
+import { ConnectionError } from "../../client/errors.ts";
 import type { Command } from "../command.ts";
 import { start } from "./start.ts";
 import { stop } from "./stop.ts";

@@ -4,7 +4,7 @@
  * A secret is printed once, alone on stdout, so that it can go straight into a file.
  */
 
-import { shown } from "../../client/mod.ts";
+import { shown } from "../../client/errors.ts";
 import type { Command, Context } from "../command.ts";
 import { EXIT, UsageError } from "../exit_codes.ts";
 import { columns } from "../format.ts";
@@ -21,7 +21,6 @@ interface Token {
 
 const ACTIONS = ["create", "list", "revoke", "rotate"] as const;
 const SCOPES = ["read", "send", "write", "serve", "admin"];
-const UNIT_SECS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
 
 export const command: Command = {
   name: "token",
@@ -59,7 +58,7 @@ function create(context: Context, name: string): Promise<number> {
   const { values, out } = context;
   const scopes = values.list("scope");
   if (scopes === undefined) throw new UsageError(`--scope is missing: any of ${SCOPES.join(", ")}`);
-  const expires_in_secs = secondsIn(values.text("expires"));
+  const expires_in_secs = values.seconds("expires");
   return withClient(context, async (client) => {
     const params = { name, scopes, ...(expires_in_secs === undefined ? {} : { expires_in_secs }) };
     const made = await client.call<Token & { token: string }>("token.create", params);
@@ -119,13 +118,6 @@ function toText({ tokens }: { tokens: Token[] }): string {
 function required(action: string, argument: string | undefined, what: string): string {
   if (argument === undefined) throw new UsageError(`${action} needs ${what}`);
   return argument;
-}
-
-function secondsIn(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  const [, count, unit] = /^([1-9]\d{0,8})([smhd])$/.exec(text) ?? [];
-  if (unit !== undefined) return Number(count) * UNIT_SECS[unit]!;
-  throw new UsageError(`--expires is a time such as 90s, 15m, 12h or 30d, not ${shown(text)}`);
 }
 
 function timeOf(ms: number): string {

@@ -1,6 +1,7 @@
 /** `postern version`: this program's and the daemon's, which may differ after an upgrade. */
 
-import { ConnectionError, VERSION } from "../../client/mod.ts";
+import { ConnectionError } from "../../client/errors.ts";
+import { VERSION } from "../../client/mod.ts";
 import type { Command, Context } from "../command.ts";
 import { EXIT } from "../exit_codes.ts";
 import { withClient } from "../session.ts";

@@ -27,6 +27,13 @@ ${lines(table, ({ name, options }) => options.map((option) => valueOf(name, opti
   esac
 }
 
+__postern_program() {
+  case "$1" in
+    ${table.filter(({ runsProgram }) => runsProgram).map(({ name }) => name).join(" | ")}) ;;
+    *) return 1 ;;
+  esac
+}
+
 _postern() {
   local cur="\${COMP_WORDS[COMP_CWORD]}" prev="\${COMP_WORDS[COMP_CWORD-1]}"
   local command="" arguments=0 at word values IFS=$' \\t\\n'
@@ -37,6 +44,13 @@ _postern() {
   fi
   for ((at = 1; at < COMP_CWORD; at++)); do
     word="\${COMP_WORDS[at]}"
+    if [[ $word == "--" ]] && __postern_program "$command"; then
+      # The program, then what is its own.
+      local sort=f
+      ((COMP_CWORD == at + 1)) && sort=c
+      IFS=$'\\n' COMPREPLY=($(compgen -$sort -- "$cur"))
+      return
+    fi
     if [[ $word == -* ]]; then
       if __postern_value "$command" "$word" >/dev/null; then
         [[ \${COMP_WORDS[at+1]} == "=" ]] && ((at++))

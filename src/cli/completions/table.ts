@@ -22,6 +22,8 @@ export interface CommandWord {
   readonly name: string;
   readonly summary: string;
   readonly options: readonly OptionWord[];
+  /** Whether a program stands behind `--`. */
+  readonly runsProgram: boolean;
   /** What may be its first argument. */
   readonly choices: readonly string[];
 }
@@ -32,9 +34,15 @@ export function completionTable(commands: readonly Command[]): CommandWord[] {
     name: command.name,
     summary: command.summary,
     options: [...command.options, ...COMMON_OPTIONS].map(optionWord),
+    runsProgram: command.runsProgram === true,
     choices: command.choices ?? [],
   }));
-  const help = { name: "help", summary: "Show the help of a command.", options: [] };
+  const help = {
+    name: "help",
+    summary: "Show the help of a command.",
+    options: [],
+    runsProgram: false,
+  };
   return [...words, { ...help, choices: commands.map(({ name }) => name) }];
 }
 

@@ -39,9 +39,12 @@ fi
 `;
 }
 
-function commandCase({ name, options, choices }: CommandWord): string {
+function commandCase({ name, options, choices, runsProgram }: CommandWord): string {
   const first = choices.length === 0 ? [] : [quoted(`1:argument:(${choices.join(" ")})`)];
-  const specs = [...options.map(optionSpec), ...first].map((spec) => ` \\\n            ${spec}`);
+  const rest = runsProgram ? [quoted("*:program:_files")] : [];
+  const specs = [...options.map(optionSpec), ...first, ...rest].map((spec) =>
+    ` \\\n            ${spec}`
+  );
   return `        ${name})\n          _arguments${specs.join("")}\n          ;;`;
 }
 

@@ -35,10 +35,18 @@ export class Authentication {
   readonly #loginsMs = new Map<string, number>();
   #failures = 0;
   #lastFailureMs = 0;
-  #waiting = 0;
+  /** Ends of the refusals that are held back. */
+  readonly #waiting = new Set<() => void>();
+  #isStopping = false;
 
   constructor(context: ServerContext) {
     this.#context = context;
+  }
+
+  /** Holds nothing back any more. */
+  stop(): void {
+    this.#isStopping = true;
+    for (const end of [...this.#waiting]) end();
   }
 
   /**
@@ -53,6 +61,7 @@ export class Authentication {
     const caller = new HttpCaller({
       principal,
       onBehalfOf: principal === null ? null : userIn(headers),
+      beforeLogin: () => this.#requireFewWaiting(),
       loginFailed: () => this.#loginFailed(),
     });
     if (given === undefined) {
@@ -92,16 +101,30 @@ export class Authentication {
   }
 
   async #loginFailed(): Promise<void> {
-    const { services, diagnostics } = this.#context;
-    const now = services.clock.now();
+    const now = this.#context.services.clock.now();
     if (now - this.#lastFailureMs > FORGET_FAILURES_MS) this.#failures = 0;
     this.#lastFailureMs = now;
-    const delay = Math.min(MAX_LOGIN_DELAY_MS, LOGIN_DELAY_MS * 2 ** this.#failures++);
-    diagnostics.warn("a request failed to authenticate", { failures: this.#failures });
-    if (this.#waiting >= MAX_WAITING) throw tooManyFailures(delay);
-    this.#waiting++;
-    await new Promise((resolve) => setTimeout(resolve, delay));
-    this.#waiting--;
+    this.#failures++;
+    this.#requireFewWaiting();
+    if (this.#isStopping) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(() => end(), this.#delayMs);
+      const end = () => {
+        clearTimeout(timer);
+        this.#waiting.delete(end);
+        resolve();
+      };
+      this.#waiting.add(end);
+    });
+  }
+
+  get #delayMs(): number {
+    return Math.min(MAX_LOGIN_DELAY_MS, LOGIN_DELAY_MS * 2 ** (this.#failures - 1));
+  }
+
+  /** @throws PosternError `rate_limited` */
+  #requireFewWaiting(): void {
+    if (this.#waiting.size >= MAX_WAITING) throw tooManyFailures(this.#delayMs);
   }
 }
 

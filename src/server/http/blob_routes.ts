@@ -4,7 +4,7 @@
  * Invariant: a body is streamed either way; no more of it than a chunk is held.
  */
 
-import { requireScope } from "../../operations/registry.ts";
+import { invokeOutside } from "../../operations/registry.ts";
 import type { Services } from "../../operations/operation.ts";
 import { type Exchange, jsonResponse, type Route } from "./route.ts";
 
@@ -39,23 +39,22 @@ export interface Blobs {
   open(hash: string, tokenId: string): OpenBlob;
 }
 
-/** What the routes use of the services. */
-type BlobServices = Pick<Services, "rateLimits" | "metrics">;
+const PUT = { name: "blob.put", scope: "send", what: "POST /blobs" } as const;
+const GET = { name: "blob.get", scope: "read", what: "GET /blobs" } as const;
 
 /** The routes of blobs. */
-export function blobRoutes(blobs: Blobs, { rateLimits, metrics }: BlobServices): Route[] {
+export function blobRoutes(blobs: Blobs, services: Services): Route[] {
+  const { metrics } = services;
   return [
     {
       method: "POST",
       path: "/blobs",
       async handle({ request, caller }) {
-        requireScope("POST /blobs", "send", caller.principal);
-        rateLimits.take(caller.principal.tokenId, "send");
         const announced = Number(request.headers.get("content-length") ?? 0);
-        const stored = await blobs.put(
-          request.body ?? nothing(),
-          announced,
-          caller.principal.tokenId,
+        const stored = await invokeOutside(
+          PUT,
+          { services, caller },
+          () => blobs.put(request.body ?? nothing(), announced, caller.principal!.tokenId),
         );
         metrics.bytesReceived += stored.bytes;
         const blob = { ...stored, url: `/blobs/${stored.hash}` };
@@ -67,16 +66,14 @@ export function blobRoutes(blobs: Blobs, { rateLimits, metrics }: BlobServices):
     {
       method: "GET",
       path: "/blobs/:hash",
-      handle({ request, params, caller }) {
-        requireScope("GET /blobs", "read", caller.principal);
-        rateLimits.take(caller.principal.tokenId, "read");
-        const { bytes, content } = find(blobs, {
-          request,
-          params,
-          tokenId: caller.principal.tokenId,
-        });
+      async handle({ request, params, caller, answers }) {
+        const { bytes, content } = await invokeOutside(
+          GET,
+          { services, caller },
+          () => find(blobs, { request, params, tokenId: caller.principal!.tokenId }),
+        );
         if (content !== null) metrics.bytesSent += bytes;
-        return new Response(content, {
+        return new Response(content === null ? null : answers.stream(content), {
           headers: {
             "content-type": "application/octet-stream",
             "content-length": String(bytes),

@@ -6,8 +6,8 @@ import { PosternError, shown } from "../../core/errors.ts";
 export interface EventQuery {
   /** The filter. */
   readonly params: Readonly<Record<string, unknown>>;
-  /** The last seq that the reader has; anything but a number is for the operation to refuse. */
-  readonly since: unknown;
+  /** The last seq that the reader has. */
+  readonly since: number;
   /** The log that `since` is of, where the reader knows it. */
   readonly epoch: string | null;
   /** Whether the reader stays for what comes. */
@@ -33,8 +33,18 @@ export function eventQuery({ headers }: Request, { searchParams }: URL): EventQu
   }
   return {
     params: { kinds: list("kinds"), topics: list("topics") },
-    since: /^\d{1,16}$/.test(since) ? Number(since) : since,
+    since: seqOf(since),
     epoch: one("epoch"),
     follow: follow === "1",
   };
+}
+
+function seqOf(since: string): number {
+  const seq = /^\d{1,16}$/.test(since) ? Number(since) : NaN;
+  if (Number.isSafeInteger(seq)) return seq;
+  throw new PosternError(
+    "invalid_params",
+    `GET /events: since: must be a seq, 0 to ${Number.MAX_SAFE_INTEGER}, got ${shown(since)}`,
+    { field: "since" },
+  );
 }

@@ -10,11 +10,14 @@ import { Departure } from "../../core/departure.ts";
 import type { ClientClaim, ClientIdentity } from "../../core/clients.ts";
 import type { Principal } from "../../core/principal.ts";
 import { Producer } from "../../core/producer.ts";
+import { LoginFailures } from "../login_failures.ts";
 import type { Caller, LogSubscriptionRequest } from "../../operations/operation.ts";
 
 export interface HttpCallerOptions {
   readonly principal: Principal | null;
   readonly onBehalfOf: string | null;
+  /** @throws PosternError `rate_limited` */
+  readonly beforeLogin: () => void;
   readonly loginFailed: () => Promise<void>;
 }
 
@@ -32,12 +35,18 @@ export class HttpCaller implements Caller {
   consumer = "default";
   #principal: Principal | null;
   #client: ClientIdentity | null = null;
-  readonly #loginFailed: () => Promise<void>;
+  readonly #options: HttpCallerOptions;
+  readonly #loginFailures = new LoginFailures();
 
-  constructor({ principal, onBehalfOf, loginFailed }: HttpCallerOptions) {
-    this.#principal = principal;
-    this.onBehalfOf = onBehalfOf;
-    this.#loginFailed = loginFailed;
+  constructor(options: HttpCallerOptions) {
+    this.#options = options;
+    this.#principal = options.principal;
+    this.onBehalfOf = options.onBehalfOf;
+  }
+
+  /** Why nothing more is carried out in this request, or `null`. */
+  get refusal(): PosternError | null {
+    return this.#loginFailures.isExhausted ? this.#loginFailures.refusal() : null;
   }
 
   get client(): ClientIdentity | null {
@@ -60,8 +69,13 @@ export class HttpCaller implements Caller {
     this.#principal = principal;
   }
 
+  beforeLogin(): void {
+    this.#options.beforeLogin();
+  }
+
   loginFailed(): Promise<void> {
-    return this.#loginFailed();
+    this.#loginFailures.note();
+    return this.#options.loginFailed();
   }
 
   subscribe(request: LogSubscriptionRequest): string {

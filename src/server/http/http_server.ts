@@ -2,8 +2,8 @@
  * The daemon's HTTP socket: `Deno.serve` in front of the same operations.
  *
  * Invariants: every request passes the guards and then the table of routes; what a route asks for goes through the
- * registry and nothing else decides about it. Bounds: a body as long as a line of the other socket, `maxSseClients`
- * streams of events, and the connections of both sockets together.
+ * registry and nothing else decides about it. Bounds: bodies and answers as their files say, `maxSseClients` streams
+ * of events, requests with a token, and the connections of both sockets together.
  */
 
 import { JsonRpcCodec } from "../../codecs/json_rpc.ts";
@@ -13,11 +13,11 @@ import { invoke, requireScope } from "../../operations/registry.ts";
 import { Connection } from "../connection.ts";
 import type { ServerContext } from "../context.ts";
 import type { Served } from "../served.ts";
+import { Answers } from "./answers.ts";
 import { Authentication } from "./authentication.ts";
 import { eventQuery } from "./event_query.ts";
 import { EventStream } from "./event_stream.ts";
 import { requireLocal, requireVersion, withVersion } from "./guards.ts";
-import type { HttpCaller } from "./http_caller.ts";
 import { prometheusText } from "./prometheus.ts";
 import { Listener } from "./listener.ts";
 import { RequestBodies } from "./request_body.ts";
@@ -59,10 +59,13 @@ export class HttpServer {
   readonly #routes: readonly { readonly route: Route; readonly pattern: URLPattern }[];
   readonly #wires = new Set<WebSocketWire>();
   readonly #authentication: Authentication;
-  readonly #bodies = new RequestBodies();
+  readonly #bodies: RequestBodies;
+  readonly #answers = new Answers();
   #stopping = false;
   #sseClients = 0;
   #inProgress = 0;
+  /** Of these the ones with a token. */
+  #known = 0;
   /** Bytes that came by WebSockets and are not read yet. */
   #inputBytes = 0;
   #whenQuiet: (() => void) | null = null;
@@ -70,7 +73,9 @@ export class HttpServer {
 
   constructor(options: HttpOptions) {
     this.#options = options;
-    this.#authentication = new Authentication(options.context);
+    const { context } = options;
+    this.#authentication = new Authentication(context);
+    this.#bodies = new RequestBodies({ strangerMs: () => context.limits().helloTimeoutMs });
     this.#routes = [...this.#ownRoutes(), ...options.routes].map((route) => ({
       route,
       pattern: new URLPattern({ pathname: route.path }),
@@ -97,6 +102,7 @@ export class HttpServer {
     this.#stopping = true;
     for (const wire of this.#wires) wire.goingAway = true;
     this.#bodies.stop();
+    this.#authentication.stop();
     // The platform's own shutdown would close them without a reason.
     await Promise.all([...this.#wires].map((wire) => wire.gone));
     let timer: ReturnType<typeof setTimeout> | undefined;
@@ -106,6 +112,7 @@ export class HttpServer {
     await Promise.race([this.#listener?.shutdown(), stuck]);
     clearTimeout(timer);
     this.#bodies.close();
+    this.#answers.close();
     this.#listener?.giveUp();
   }
 
@@ -135,20 +142,35 @@ export class HttpServer {
     requireLocal(request, this.#options.settings.name);
     requireVersion(request);
     if (this.#stopping) throw new PosternError("shutting_down", "the daemon is stopping");
-    const { maxConnections } = this.#options.context.limits();
-    if (this.#inProgress > maxConnections) throw tooManyRequests(maxConnections);
     const url = urlOf(request);
     const { route, params } = this.#find(request, url);
     const caller = await this.#authentication.callerOf(request);
+    // Requests without a token are bounded where they can wait: by their bodies.
+    const isKnown = caller.principal !== null;
+    if (isKnown) this.#requireRoom();
     try {
+      if (isKnown) this.#known++;
       const minted = await this.#authentication.identify(request, caller);
-      const response = await route.handle({ request, url, params, caller });
+      const response = await route.handle({
+        request,
+        url,
+        params,
+        caller,
+        answers: this.#answers,
+      });
       if (minted !== null) response.headers.set("x-client-id", minted);
       return response;
     } finally {
+      if (isKnown) this.#known--;
       caller.producer.end();
       caller.departure.end();
     }
+  }
+
+  /** @throws PosternError `too_many` */
+  #requireRoom(): void {
+    const { maxConnections } = this.#options.context.limits();
+    if (this.#known >= maxConnections) throw tooManyRequests(maxConnections);
   }
 
   #refusal(error: unknown): Response {
@@ -213,38 +235,44 @@ export class HttpServer {
     ];
   }
 
-  #health({ caller }: Exchange): Response {
-    this.#requireView(caller.principal);
+  #health({ caller, url }: Exchange): Response {
+    this.#requireView(url, caller.principal);
     const { ready: _, ...health } = this.#options.context.services.health();
     return jsonResponse(health);
   }
 
-  #ready({ caller }: Exchange): Response {
-    this.#requireView(caller.principal);
+  #ready({ caller, url }: Exchange): Response {
+    this.#requireView(url, caller.principal);
     const { ready, status } = this.#options.context.services.health();
     return jsonResponse({ ready, status }, ready ? 200 : 503);
   }
 
-  #metrics({ caller }: Exchange): Response {
-    this.#requireView(caller.principal);
+  #metrics({ caller, url, answers }: Exchange): Response {
+    this.#requireView(url, caller.principal);
     const { context, connections } = this.#options;
-    return new Response(prometheusText(context.services, connections()), {
-      headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" },
+    const text = prometheusText(context.services, {
+      connections: connections(),
+      httpRequests: this.#inProgress + answers.count,
+    });
+    return answers.respond(text, 200, {
+      "content-type": "text/plain; version=0.0.4; charset=utf-8",
     });
   }
 
-  #requireView(principal: Principal | null): void {
-    if (!this.#options.settings.unauthenticatedMetrics) requireScope("GET", "read", principal);
+  #requireView({ pathname }: URL, principal: Principal | null): void {
+    if (this.#options.settings.unauthenticatedMetrics) return;
+    requireScope(`GET ${pathname}`, "read", principal);
   }
 
-  async #rpc({ request, caller }: Exchange): Promise<Response> {
+  async #rpc(exchange: Exchange): Promise<Response> {
     const { context } = this.#options;
+    const { caller, answers } = exchange;
     const { maxLineBytes } = context.limits();
     const asRefusal = (error: unknown) => this.#asRefusal(error);
     return await this.#bodies.use(
-      request,
+      exchange,
       maxLineBytes,
-      (body) => answerRpc(body, { context, caller, asRefusal }),
+      (body, signal) => answerRpc(body, { context, caller, answers, signal, asRefusal }),
     );
   }
 
@@ -254,7 +282,7 @@ export class HttpServer {
     const query = eventQuery(request, url);
     const { head, epoch } = services.log;
     const isOther = query.epoch !== null && query.epoch !== epoch;
-    const reset = isOther || (typeof query.since === "number" && query.since > head);
+    const reset = isOther || query.since > head;
     const params = { ...query.params, since: reset ? 0 : query.since, consumer: null };
     requireScope("GET /events", "read", caller.principal);
     if (this.#sseClients >= settings.maxSseClients) throw tooManyStreams(settings.maxSseClients);
@@ -274,7 +302,7 @@ export class HttpServer {
     try {
       admit(stream);
       if (reset) stream.reset(epoch, head);
-      (caller as HttpCaller).openStream = (wanted) => stream.open(wanted);
+      caller.openStream = (wanted) => stream.open(wanted);
       await invoke({ operation: "event.subscribe", params, opened: false }, { services, caller });
     } catch (error) {
       stream.close();
@@ -292,6 +320,8 @@ export class HttpServer {
         ? new PosternError("not_found", 'there is nothing at "/" but a WebSocket')
         : new PosternError("invalid_request", `${shown(url.pathname)} takes a WebSocket upgrade`);
     }
+    // The platform counts only messages that are whole: without a token half of one could be of any size.
+    requireScope(`GET ${url.pathname}`, null, caller.principal);
     const { context, admit, leave } = this.#options;
     const { socket, response } = upgraded(request);
     const released = Promise.withResolvers<void>();

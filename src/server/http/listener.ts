@@ -9,6 +9,8 @@ import type { Log } from "../../core/ports.ts";
 
 /** How long after a failure the socket is opened again. */
 const AGAIN_MS = 500;
+/** The longest time between two tries when that fails as well. */
+const MOST_MS = 8000;
 
 export interface ListenerOptions {
   readonly path: string;
@@ -32,14 +34,15 @@ export class Listener {
   }
 
   /** Resolves when it listens. */
-  listen(): Promise<void> {
+  async listen(): Promise<void> {
     const { path, handle, onError } = this.#options;
-    const { promise, resolve } = Promise.withResolvers<void>();
     const { signal } = this.#abort = new AbortController();
-    const server = Deno.serve({ path, signal, onListen: () => resolve(), onError }, handle);
-    server.finished.catch((error) => this.#again(error));
+    const listens = Promise.withResolvers<void>();
+    // It throws at once when there is no descriptor for the socket itself.
+    const server = Deno.serve({ path, signal, onListen: () => listens.resolve(), onError }, handle);
     this.#server = server;
-    return promise;
+    server.finished.catch((error) => this.#again(error));
+    await listens.promise;
   }
 
   /** Accepts no more, and resolves when every connection has ended. */
@@ -56,12 +59,27 @@ export class Listener {
 
   #again(error: unknown): void {
     if (this.#stopping) return;
-    const { opened, diagnostics } = this.#options;
+    const { diagnostics } = this.#options;
     diagnostics.error("cannot accept an HTTP connection; the socket is opened again", { error });
     this.#abort.abort();
     this.#server = null;
-    this.#timer = setTimeout(() => {
-      this.listen().then(opened).catch((failure) => this.#again(failure));
-    }, AGAIN_MS);
+    this.#retry(AGAIN_MS);
+  }
+
+  #retry(afterMs: number): void {
+    const { opened, diagnostics } = this.#options;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(async () => {
+      try {
+        await this.listen();
+        opened();
+      } catch (error) {
+        if (this.#stopping) return;
+        diagnostics.error("cannot open the HTTP socket; it is tried again", { error });
+        this.#abort.abort();
+        this.#server = null;
+        this.#retry(Math.min(MOST_MS, 2 * afterMs));
+      }
+    }, afterMs);
   }
 }

@@ -12,14 +12,23 @@ type Labels = Readonly<Record<string, string>>;
 type Sample = readonly [labels: Labels, value: number];
 
 /** The whole text. */
-export function prometheusText(services: Services, connections: Iterable<Served>): string {
+export function prometheusText(
+  services: Services,
+  { connections, httpRequests }: {
+    readonly connections: Iterable<Served>;
+    /** That are being answered, streams of events aside. */
+    readonly httpRequests: number;
+  },
+): string {
   const { metrics, log, identity, clock, consumers, records } = services;
   const { head, bytes } = log.counters;
   const memory = Deno.memoryUsage();
-  const transports: Record<string, number> = { socket: 0, http: 0, websocket: 0 };
+  const transports: Record<string, number> = { socket: 0, events: 0, websocket: 0 };
   let paused = 0;
   for (const { transport, isPaused } of connections) {
-    transports[transport] = (transports[transport] ?? 0) + 1;
+    // Of HTTP, only streams of events stay.
+    const name = transport === "http" ? "events" : transport;
+    transports[name] = (transports[name] ?? 0) + 1;
     if (isPaused) paused++;
   }
   const family = (name: string, type: string, help: string, samples: readonly Sample[]) =>
@@ -47,7 +56,18 @@ export function prometheusText(services: Services, connections: Iterable<Served>
       "1 while all can be written, 0 while the health is degraded.",
       one(services.health().status === "healthy" ? 1 : 0),
     ),
-    family("connections", "gauge", "Open connections.", by("transport", transports)),
+    family(
+      "connections",
+      "gauge",
+      "Open connections of postern.sock, streams of events and WebSockets.",
+      by("transport", transports),
+    ),
+    family(
+      "http_requests",
+      "gauge",
+      "HTTP requests in progress, until their answers are taken.",
+      one(httpRequests),
+    ),
     family("subscriptions", "gauge", "Open subscriptions.", one(metrics.subscriptions)),
     family("paused_readers", "gauge", "Connections whose outbox is full.", one(paused)),
     family("requests_total", "counter", "Requests by operation and what they came to.", requests),

@@ -1,8 +1,9 @@
 /** What an HTTP request is answered with, and by whom: the parts of the table of routes. */
 
-import type { Caller } from "../../operations/operation.ts";
 import { HTTP_STATUS } from "../../codecs/http_status.ts";
 import type { PosternError } from "../../core/errors.ts";
+import type { Answers } from "./answers.ts";
+import type { HttpCaller } from "./http_caller.ts";
 
 /** One request on its way through the routes. */
 export interface Exchange {
@@ -11,7 +12,9 @@ export interface Exchange {
   /** What the pattern of the path has named. */
   readonly params: Readonly<Record<string, string>>;
   /** Who asks; may do nothing yet but what needs no token. */
-  readonly caller: Caller;
+  readonly caller: HttpCaller;
+  /** For a body that may be long. */
+  readonly answers: Answers;
 }
 
 /** One line of the table. */
@@ -21,16 +24,11 @@ export interface Route {
   handle(exchange: Exchange): Response | Promise<Response>;
 }
 
-const JSON_HEADERS = { "content-type": "application/json" };
+export const JSON_HEADERS = { "content-type": "application/json" };
 
 /** A value as the body of an answer. */
 export function jsonResponse(value: unknown, status = 200): Response {
   return new Response(`${JSON.stringify(value)}\n`, { status, headers: JSON_HEADERS });
-}
-
-/** JSON text as the body of an answer. */
-export function textResponse(text: string, status = 200): Response {
-  return new Response(`${text}\n`, { status, headers: JSON_HEADERS });
 }
 
 /** What a refusal says beside its body, in JSON-RPC or not. */

@@ -5,10 +5,11 @@ import { parseMessage } from "../../codecs/json.ts";
 import { JsonRpcCodec } from "../../codecs/json_rpc.ts";
 import type { PosternError } from "../../core/errors.ts";
 import { utf8Length } from "../../core/text.ts";
-import type { Caller } from "../../operations/operation.ts";
 import type { ServerContext } from "../context.ts";
 import { Requests } from "../requests.ts";
-import { textResponse, withErrorHeaders } from "./route.ts";
+import type { Answers } from "./answers.ts";
+import type { HttpCaller } from "./http_caller.ts";
+import { withErrorHeaders } from "./route.ts";
 
 /** Notes what the one reply of a request came to, which its text does not say. */
 class RpcCodec extends JsonRpcCodec {
@@ -31,9 +32,12 @@ class RpcCodec extends JsonRpcCodec {
  */
 export async function answerRpc(
   body: string,
-  { context, caller, asRefusal }: {
+  { context, caller, answers, signal, asRefusal }: {
     readonly context: ServerContext;
-    readonly caller: Caller;
+    readonly caller: HttpCaller;
+    readonly answers: Answers;
+    /** Ends it, for the PosternError that is its reason. */
+    readonly signal: AbortSignal;
     readonly asRefusal: (error: unknown) => PosternError;
   },
 ): Promise<Response> {
@@ -46,11 +50,12 @@ export async function answerRpc(
     turns: context.turns,
     send: (line) => reply = line,
     onAnswered() {},
-    closedTo: () => null,
+    closedTo: () => signal.aborted ? signal.reason : caller.refusal,
     // Nobody calls whoever asks by HTTP.
     onAnswer() {},
     asRefusal,
   });
+  signal.addEventListener("abort", () => requests.endFree(signal.reason));
   let isBatch = false;
   try {
     const decoded = codec.decode(parseMessage(body));
@@ -59,9 +64,11 @@ export async function answerRpc(
   } catch (error) {
     requests.refuse(codec, asRefusal(error));
   }
-  await requests.atMost(0);
+  await requests.settled();
   if (reply === null) return new Response(null, { status: 204 });
   metrics.bytesSent += utf8Length(reply);
-  if (isBatch || codec.refusal === null) return textResponse(reply);
-  return withErrorHeaders(textResponse(reply, HTTP_STATUS[codec.refusal.code]), codec.refusal);
+  const text = `${reply}\n`;
+  if (isBatch || codec.refusal === null) return answers.respond(text);
+  const response = answers.respond(text, HTTP_STATUS[codec.refusal.code]);
+  return withErrorHeaders(response, codec.refusal);
 }

@@ -1,0 +1,199 @@
+/** `with-lease`: real programs under a lease, against a real daemon. */
+
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { type Client, connect } from "../../src/client/mod.ts";
+import { postern } from "../support/cli.ts";
+import { CliProcess } from "../support/cli_process.ts";
+import { eventually } from "../support/eventually.ts";
+import { startTestDaemon, type TestDaemon } from "../support/in_process.ts";
+
+const WAIT_FOREVER = "echo up $$; while :; do sleep 0.05; done";
+
+function holding(daemon: TestDaemon, options: readonly string[], script: string): CliProcess {
+  const args = ["with-lease", "build", "--dir", daemon.directory, ...options];
+  return new CliProcess([...args, "--", "sh", "-c", script]);
+}
+
+/** The same, once the script has said something. */
+async function held(daemon: TestDaemon, options: readonly string[] = [], script = WAIT_FOREVER) {
+  const process = holding(daemon, options, script);
+  await process.until(({ stdout }) => stdout.includes("\n"));
+  return process;
+}
+
+function once(daemon: TestDaemon, options: readonly string[], ...program: string[]) {
+  return postern(["with-lease", "build", "--dir", daemon.directory, ...options, "--", ...program]);
+}
+
+async function leases(client: Client) {
+  return (await client.call("lease.list")).leases;
+}
+
+function clientOf(daemon: TestDaemon): Promise<Client> {
+  return connect({ dir: daemon.directory, clientKind: "tester" });
+}
+
+Deno.test("a program runs under the lease with its fence, and its exit code is the command's", async () => {
+  await using daemon = await startTestDaemon();
+  const first = await once(daemon, [], "sh", "-c", "echo $POSTERN_LEASE_FENCE; cat; exit 7");
+  assertEquals([first.code, first.stdout, first.stderr], [7, "1\n", ""]);
+  const second = await once(daemon, [], "sh", "-c", "echo $POSTERN_LEASE_FENCE; kill -KILL $$");
+  assertEquals([second.code, second.stdout], [137, "2\n"]);
+  await using client = await clientOf(daemon);
+  assertEquals(await leases(client), []);
+});
+
+Deno.test("stdin is the program's own", async () => {
+  await using daemon = await startTestDaemon();
+  const args = ["with-lease", "build", "--dir", daemon.directory, "--", "cat"];
+  assertEquals((await postern(args, { stdin: "in" })).stdout, "in");
+});
+
+Deno.test("while it is held another one ends at once with 75, and names the holder", async () => {
+  await using daemon = await startTestDaemon();
+  await using _held = await held(daemon);
+  await using client = await clientOf(daemon);
+  const [lease] = await leases(client);
+  const other = await once(daemon, [], "echo", "never");
+  assertEquals([other.code, other.stdout], [75, ""]);
+  assertStringIncludes(other.stderr, `"build" is held by ${lease!.originator}`);
+  const json = await once(daemon, ["--json"], "echo", "never");
+  assertEquals(JSON.parse(json.stderr).error.code, "conflict");
+});
+
+Deno.test("with --wait the next one runs when the lease is released", async () => {
+  await using daemon = await startTestDaemon();
+  const first = await held(daemon, [], "echo up; read line");
+  await using next = holding(daemon, ["--wait"], "echo next $POSTERN_LEASE_FENCE");
+  await next.until(({ stderr }) => stderr.includes("-- waiting: "));
+  assertEquals(next.stdout, "");
+  await first.write("go\n");
+  assertEquals(await first.ended(), 0);
+  assertEquals([await next.ended(), next.stdout], [0, "next 2\n"]);
+});
+
+Deno.test("who waits goes on waiting after a restart of the daemon", async () => {
+  await using daemon = await startTestDaemon();
+  const first = await held(daemon, [], "echo up; read line");
+  await using next = holding(daemon, ["--wait"], "echo next");
+  await next.until(({ stderr }) => stderr.includes("-- waiting: "));
+  await daemon.restart();
+  await first.write("go\n");
+  assertEquals(await first.ended(), 0);
+  assertEquals([await next.ended(), next.stdout], [0, "next\n"]);
+});
+
+Deno.test("with --wait it runs as well when the lease of a client that is gone has expired", async () => {
+  await using daemon = await startTestDaemon();
+  await using client = await clientOf(daemon);
+  await client.call("lease.acquire", { name: "build", ttl_secs: 1 });
+  const { code, stdout } = await once(daemon, ["--wait"], "echo", "mine");
+  assertEquals([code, stdout], [0, "mine\n"]);
+});
+
+Deno.test("--timeout ends the waiting with 75, and Ctrl-C with 130", async () => {
+  await using daemon = await startTestDaemon();
+  await using _held = await held(daemon);
+  const late = await once(daemon, ["--wait", "--timeout", "1s"], "echo", "never");
+  assertEquals([late.code, late.stdout], [75, ""]);
+  assertStringIncludes(late.stderr, "is held by ");
+  await using waiting = holding(daemon, ["--wait"], "echo never");
+  await waiting.until(({ stderr }) => stderr.includes("-- waiting: "));
+  waiting.kill("SIGINT");
+  assertEquals([await waiting.ended(), waiting.stdout], [130, ""]);
+});
+
+Deno.test("the lease is renewed for as long as the program runs", async () => {
+  await using daemon = await startTestDaemon();
+  await using client = await clientOf(daemon);
+  const process = await held(daemon, ["--ttl", "1s"]);
+  const [{ expires_at: first, fence } = { expires_at: 0, fence: 0 }] = await leases(client);
+  await eventually(async () => {
+    const [lease] = await leases(client);
+    assertEquals(lease?.fence, fence);
+    return lease!.expires_at > first + 1500;
+  }, "renewals");
+  process.kill("SIGTERM");
+  assertEquals(await process.ended(), 143);
+  assertEquals(await leases(client), []);
+});
+
+Deno.test("SIGTERM and SIGINT are passed on, and the program has the last word", async () => {
+  await using daemon = await startTestDaemon();
+  for (const [signal, code] of [["SIGTERM", 9], ["SIGINT", 8]] as const) {
+    const script = "trap 'exit 9' TERM; trap 'exit 8' INT; echo up; while :; do sleep 0.05; done";
+    const process = await held(daemon, [], script);
+    process.kill(signal);
+    assertEquals(await process.ended(), code);
+  }
+});
+
+Deno.test("a short restart of the daemon loses nothing", async () => {
+  await using daemon = await startTestDaemon();
+  const process = await held(daemon, ["--ttl", "10s"], "echo up; read line; exit 5");
+  await daemon.restart();
+  await using client = await clientOf(daemon);
+  const [before] = await leases(client);
+  await eventually(
+    async () => (await leases(client))[0]!.expires_at > before!.expires_at,
+    "renewal",
+  );
+  await process.write("go\n");
+  assertEquals(await process.ended(), 5);
+  assertEquals(await leases(client), []);
+});
+
+Deno.test("when the lease cannot be renewed in time the program is ended, with 76", async () => {
+  await using daemon = await startTestDaemon();
+  const process = await held(
+    daemon,
+    ["--ttl", "1s"],
+    `trap 'echo asked; exit 0' TERM; ${WAIT_FOREVER}`,
+  );
+  await daemon.stop();
+  assertEquals(await process.ended(), 76);
+  assertMatch(process.stdout, /asked/);
+  assertStringIncludes(process.stderr, "the lease is lost");
+  await daemon.start();
+});
+
+Deno.test("when the daemon knows nothing of the lease any more the program is ended at the next renewal", async () => {
+  await using daemon = await startTestDaemon();
+  const process = await held(daemon, ["--ttl", "6s"]);
+  await daemon.stop();
+  for (const { name } of [...Deno.readDirSync(daemon.directory)]) {
+    if (name.startsWith("events.kv")) Deno.removeSync(`${daemon.directory}/${name}`);
+  }
+  await daemon.start();
+  assertEquals(await process.ended(), 76);
+  assertStringIncludes(process.stderr, "there is no lease of this lease_id");
+});
+
+Deno.test("who slept through the end of the lease ends the program, even if that ignores SIGTERM", async () => {
+  await using daemon = await startTestDaemon();
+  await using client = await clientOf(daemon);
+  const process = await held(daemon, ["--ttl", "2s"], `trap '' TERM; ${WAIT_FOREVER}`);
+  const ends = client.subscribe({ topics: ["lease.expired"], replay: false, consumer: null });
+  await ends.started;
+  process.kill("SIGSTOP");
+  await ends.next();
+  await client.call("lease.acquire", { name: "build", ttl_secs: 60 });
+  process.kill("SIGCONT");
+  assertEquals(await process.ended(), 76);
+  assertStringIncludes(process.stderr, "the lease is lost");
+  assertEquals((await leases(client)).length, 1);
+});
+
+Deno.test("a program that is not there is 127, bad times and names are told", async () => {
+  await using daemon = await startTestDaemon();
+  const missing = await once(daemon, [], "no-such-program");
+  assertEquals(missing.code, 127);
+  for (const bad of [["--ttl", "never"], ["--ttl", "2d"], ["--timeout", "1s"]]) {
+    const { code, stderr } = await once(daemon, bad, "true");
+    assertEquals(code, 2);
+    assert(stderr.includes(bad[0]!), stderr);
+  }
+  const name = await postern(["with-lease", "a b", "--dir", daemon.directory, "--", "true"]);
+  assertEquals(name.code, 1);
+  assertStringIncludes(name.stderr, "lease's name");
+});

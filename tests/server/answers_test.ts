@@ -1,0 +1,56 @@
+/** Long answers are handed over as they are taken, and whoever does not take them is cut off before they are too many. */
+
+import { assertEquals, assertRejects } from "@std/assert";
+import { range } from "../support/expect.ts";
+import { Answers } from "../../src/server/http/answers.ts";
+
+const TEXT = "é".repeat(500_000);
+
+Deno.test("a long answer arrives whole, with its length, and is then forgotten", async () => {
+  const answers = new Answers();
+  const response = answers.respond(TEXT, 404);
+  assertEquals(answers.count, 1);
+  assertEquals([response.status, response.headers.get("content-length")], [404, "1000000"]);
+  assertEquals(await response.text(), TEXT);
+  assertEquals(answers.count, 0);
+});
+
+Deno.test("what a reader cancels is forgotten, and its source ended", async () => {
+  const answers = new Answers();
+  await answers.respond(TEXT).body!.cancel();
+  let isEnded = false;
+  const source = new ReadableStream<Uint8Array>({ cancel: () => void (isEnded = true) });
+  await answers.stream(source).cancel();
+  assertEquals([answers.count, isEnded], [0, true]);
+});
+
+Deno.test("an answer of which nothing is taken for long is cut off", async () => {
+  const answers = new Answers(5);
+  const reader = answers.respond(TEXT).body!.getReader();
+  await reader.read();
+  await assertRejects(() => reader.closed, Error, "nobody takes");
+  assertEquals(answers.count, 0);
+});
+
+Deno.test("beyond 64 MiB the one is cut off that was not read from for longest", async () => {
+  const answers = new Answers();
+  const first = answers.respond(TEXT);
+  const reader = first.body!.getReader();
+  const others = range(1, 66).map(() => answers.respond(TEXT));
+  await reader.read();
+  const last = answers.respond(TEXT);
+  await assertRejects(() => others[0]!.text(), Error, "nobody takes");
+  assertEquals((await last.text()).length, TEXT.length);
+  assertEquals(answers.count, 66);
+  answers.close();
+  await assertRejects(() => reader.closed);
+  assertEquals(answers.count, 0);
+});
+
+Deno.test("beyond 256 answers the same, however little they hold", async () => {
+  const answers = new Answers();
+  const streams = range(1, 257).map(() => answers.stream(new ReadableStream<Uint8Array>()));
+  assertEquals(answers.count, 256);
+  await assertRejects(() => streams[0]!.getReader().read(), Error, "nobody takes");
+  answers.close();
+});
