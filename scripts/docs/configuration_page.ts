@@ -26,8 +26,8 @@ const HEAD = `# Configuration
 an error that names the nearest. \`postern init\` writes a file to start from, \`postern config check\` looks
 one over, and \`postern config show\` says what holds and where it comes from.
 
-SIGHUP re-reads the token and the keys that are marked "reload"; any other change needs a restart, and the
-daemon says so. A key marked "no effect yet" is checked and belongs to a part that is still to come.
+SIGHUP re-reads the token, whose file is made anew if it is missing, and the keys that are marked "reload";
+any other change needs a restart, and the daemon says so. A file without a token in it changes nothing. A key marked "no effect yet" is checked and belongs to a part that is still to come.
 [deployment.md](deployment.md) has the keys of a daemon for a whole system in use.
 
 This page is generated from the schema by \`deno task docs\`.

@@ -8,6 +8,7 @@ import { dirname, join } from "@std/path/posix";
 import { readToken } from "../client/discovery.ts";
 import type { Target } from "../client/discovery.ts";
 import { ConnectionError, type ErrorCode, PosternError } from "../client/errors.ts";
+import { answers } from "../daemon/socket_path.ts";
 import type { Context } from "./command.ts";
 import { targetOf, tokenFrom } from "./session.ts";
 
@@ -51,7 +52,9 @@ async function requireSocket(socket: string, target: Target): Promise<void> {
   try {
     (await Deno.connect({ transport: "unix", path: socket })).close();
   } catch (cause) {
-    if (cause instanceof Deno.errors.NotFound && await answers(target.socketPath)) {
+    if (
+      cause instanceof Deno.errors.NotFound && await answers(target.socketPath).catch(() => false)
+    ) {
       throw new PosternError(
         "service_unavailable",
         `the daemon serves no HTTP here: there is no ${socket} (http.enabled is off)`,
@@ -63,15 +66,6 @@ async function requireSocket(socket: string, target: Target): Promise<void> {
       ? "ECONNREFUSED"
       : "EACCES";
     throw new ConnectionError(code, `connecting to "${socket}": ${messageOf(cause)}`, { cause });
-  }
-}
-
-async function answers(path: string): Promise<boolean> {
-  try {
-    (await Deno.connect({ transport: "unix", path })).close();
-    return true;
-  } catch {
-    return false;
   }
 }
 

@@ -3,15 +3,17 @@
  *
  * Invariants: a named token is kept as its hash only, and shown once, when it is made; secrets are compared in
  * constant time and never leave this file; what a connection has shown holds as long as the token does; a token
- * that has expired is valid no more, whatever else is done about it.
+ * that has expired is valid no more, whatever else is done about it; one that is revoked is gone at once, and its
+ * removal is tried again until it is stored.
  *
- * Bounds: `MAX_TOKENS` named tokens, of which those that have expired make room; `MAX_FORMERS` former owner tokens.
+ * Bounds: `MAX_TOKENS` named tokens, of which those that have expired make room, and as many removals that are not
+ * stored yet; `MAX_FORMERS` former owner tokens.
  */
 
 import { PosternError, shown } from "./errors.ts";
 import type { Clock, Document, Documents, DocumentWrite, Secrets } from "./ports.ts";
 import { type Principal, type RemoteToken, type Scope, TRUSTED } from "./principal.ts";
-import type { Ticket } from "./ticket.ts";
+import { Ticket } from "./ticket.ts";
 
 /** How many named tokens one daemon keeps. One more is refused with `too_many`. */
 export const MAX_TOKENS = 1000;
@@ -42,6 +44,14 @@ interface Kept extends NamedToken {
   lastUsedMs: number | null;
 }
 
+/** A token that is gone, of which the store does not know that yet. */
+interface Removal {
+  readonly id: string;
+  readonly name: string;
+  /** The try that is on its way. */
+  stored: Ticket<void> | null;
+}
+
 /** An owner token that was replaced and is still taken for a while. */
 interface Former {
   readonly token: string;
@@ -68,6 +78,7 @@ export class Tokens {
   onChanged: () => void = () => {};
   readonly #options: TokensOptions;
   readonly #named = new Map<string, Kept>();
+  readonly #removals = new Map<string, Removal>();
   #owner: string;
   /** Whoever has shown the owner token as it is now. */
   #ownerPrincipal: Principal = { ...TRUSTED };
@@ -156,7 +167,7 @@ export class Tokens {
    * Makes a named token.
    *
    * @returns What is known of it, once it is on disk, and its secret, which nobody can read again.
-   * @throws PosternError `conflict` for a name that is taken, `too_many`.
+   * @throws PosternError `conflict` for a name that is taken, `too_many`, `storage_full`.
    */
   create(
     name: string,
@@ -187,18 +198,39 @@ export class Tokens {
   }
 
   /**
-   * Revokes a token by its id or name, at once; it stays revoked when that cannot be stored until the next start.
+   * Revokes a token by its id or name, at once. Where that cannot be stored it is tried again, and may be asked for
+   * again; until it is stored the token would be back after a start.
    *
    * @throws PosternError `not_found`
    */
   revoke(reference: string): Ticket<void> {
     const kept = this.#find(reference);
-    if (kept !== undefined) return this.#forget(kept);
-    throw new PosternError("not_found", `token.revoke: there is no token ${shown(reference)}`);
+    const removal = kept === undefined ? this.#removalOf(reference) : this.#forget(kept);
+    if (removal === undefined) {
+      throw new PosternError("not_found", `token.revoke: there is no token ${shown(reference)}`);
+    }
+    const revoked = new Ticket<void>();
+    this.#remove(removal).whenSettled((outcome) => {
+      if (outcome.ok) revoked.succeed();
+      else revoked.fail(notStored(removal, outcome.error));
+    });
+    return revoked;
   }
 
-  /** @throws PosternError `conflict` for a name that is taken, `too_many`. */
+  /** Tries again to store what was revoked and is not stored yet. To be called once a second. */
+  storeRemovals(): void {
+    for (const removal of this.#removals.values()) this.#remove(removal);
+  }
+
+  /** @throws PosternError `conflict` for a name that is taken, `too_many`, `storage_full`. */
   #makeRoom(name: string, now: number): void {
+    if (this.#removals.size >= MAX_TOKENS) {
+      throw new PosternError(
+        "storage_full",
+        `token.create: ${MAX_TOKENS} revoked tokens wait until that can be stored`,
+        { limit: MAX_TOKENS },
+      );
+    }
     const namesake = this.#find(name);
     if (namesake !== undefined && !isOver(namesake, now)) {
       throw new PosternError("conflict", `token.create: there is a token ${shown(name)} already`);
@@ -206,7 +238,7 @@ export class Tokens {
     const full = this.#named.size >= MAX_TOKENS;
     const over = namesake ??
       (full ? [...this.#named.values()].find((one) => isOver(one, now)) : undefined);
-    if (over !== undefined) this.#forget(over);
+    if (over !== undefined) this.#remove(this.#forget(over));
     else if (full) {
       throw new PosternError(
         "too_many",
@@ -221,9 +253,29 @@ export class Tokens {
       [...this.#named.values()].find(({ name }) => name === reference);
   }
 
-  #forget({ id }: Kept): Ticket<void> {
+  #removalOf(reference: string): Removal | undefined {
+    return this.#removals.get(reference) ??
+      [...this.#removals.values()].find(({ name }) => name === reference);
+  }
+
+  /** From now on it is valid no more; the store is yet to be told. */
+  #forget({ id, name }: Kept): Removal {
+    const removal: Removal = { id, name, stored: null };
     this.#named.delete(id);
-    return this.#options.documents.put({ key: ["token", id], content: null });
+    this.#removals.set(id, removal);
+    return removal;
+  }
+
+  /** One try at a time. */
+  #remove(removal: Removal): Ticket<void> {
+    if (removal.stored !== null) return removal.stored;
+    const stored = this.#options.documents.put({ key: ["token", removal.id], content: null });
+    removal.stored = stored;
+    stored.whenSettled(({ ok }) => {
+      removal.stored = null;
+      if (ok) this.#removals.delete(removal.id);
+    });
+    return stored;
   }
 
   #authenticateNamed(given: string, id: string, now: number): Principal | null {
@@ -246,6 +298,16 @@ export class Tokens {
 
 function isOver({ expiresMs }: NamedToken, now: number): boolean {
   return expiresMs !== null && now >= expiresMs;
+}
+
+function notStored({ name }: Removal, error: unknown): unknown {
+  if (!(error instanceof PosternError)) return error;
+  return new PosternError(
+    error.code,
+    `token.revoke: ${shown(name)} is revoked until the next start, not stored yet: ` +
+      `${error.message}; it is tried again each second`,
+    error.details,
+  );
 }
 
 /** How a token is stored. Persisted: a new field needs a default for the documents that lack it. */

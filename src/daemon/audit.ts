@@ -2,12 +2,21 @@
  * `log/audit.jsonl`: who authenticated, and who changed what.
  *
  * Invariants: a line holds an operation, what it came to and who asked, and never a token, a client_id or anything of
- * the parameters; each line is a JSON object of the same form, also the one that says how many could not be written.
- * Rotated by size while it is written.
+ * the parameters, also where a client gives one as a name; each line is a JSON object of the same form, also the one that says how many could not be written.
+ * Rotated by size while it is written: a full file is renamed.
  */
 
+import { withoutSecrets } from "../core/errors.ts";
 import type { Audit, AuditEntry } from "../core/ports.ts";
 import { RotatingFile, type RotatingFileOptions, type RotationOptions } from "./rotating_file.ts";
+
+/** Who does what nobody asked for. */
+export const DAEMON_ITSELF = {
+  tokenId: null,
+  originator: null,
+  transport: "in-process",
+  onBehalfOf: null,
+} as const;
 
 /** Lines of one turn are written together, because each write takes longer than what it is about; no more than this. */
 const BATCH_CHARS = 2048;
@@ -60,7 +69,8 @@ function lineOf(entry: AuditEntry): string {
     token_id: tokenId,
     originator,
     transport,
-    ...(onBehalfOf === null ? {} : { on_behalf_of: onBehalfOf }),
+    // A client's own words.
+    ...(onBehalfOf === null ? {} : { on_behalf_of: withoutSecrets(onBehalfOf) }),
     ...(count === undefined ? {} : { count }),
   };
   return `${JSON.stringify(line)}\n`;
@@ -68,6 +78,5 @@ function lineOf(entry: AuditEntry): string {
 
 /** What could not be written while the disk took nothing. */
 function lostLine(count: number): string {
-  const by = { tokenId: null, originator: null, transport: "in-process", onBehalfOf: null };
-  return lineOf({ op: "audit.lost", outcome: "storage_full", ...by, count });
+  return lineOf({ op: "audit.lost", outcome: "storage_full", ...DAEMON_ITSELF, count });
 }

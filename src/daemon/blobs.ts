@@ -1,25 +1,44 @@
 /**
  * Binary payloads beside the log: files of the runtime directory, named by the SHA-256 of what they hold.
  *
- * Invariants: a blob has its name only once all of it is on disk; the same content is one file; what nobody has put
- * again within the retention is removed. Bounds: `maxBytes` a blob, sixteen times that together with what is on its
- * way, `MAX_BLOBS` of them, `MAX_UPLOADS` at once, of which none may be silent for `idleMs`; an upload that a crash cut
- * off is removed at the next start.
+ * Invariants: a blob has its name only once all of it is on disk, and is answered once its name is; the same content
+ * is one file; what nobody has put again within the retention is removed, and what is there can be put again however
+ * full it is. Bounds: `maxBytes` a blob; sixteen times that together with what is on its way, and two more times for
+ * what may turn out to be there; `MAX_BLOBS` of them; `MAX_UPLOADS` and `MAX_DOWNLOADS` at once, and of those
+ * `UPLOADS_PER_TOKEN` and `DOWNLOADS_PER_TOKEN` by one token; none may be silent for `idleMs`, and an upload must be
+ * as fast as `LEAST_BYTES_PER_SEC`. An upload that a crash cut off is removed at the next start.
  */
 
 import { join } from "@std/path/posix";
 import { PosternError, shown } from "../core/errors.ts";
 import type { Blobs, OpenBlob, StoredBlob } from "../server/http/blob_routes.ts";
-import { lookAt, openOwnFile, openOwnFileToRead, removeIfPresent } from "./safe_file.ts";
+import {
+  lookAt,
+  openOwnFile,
+  openOwnFileToRead,
+  removeIfPossible,
+  removeIfPresent,
+  storageRefusal,
+  syncDirectory,
+} from "./safe_file.ts";
+import { streamOf } from "./file_stream.ts";
+import { Places } from "./places.ts";
 import { sha256 } from "./sha256.ts";
 
 /** Where they lie. */
 export const BLOB_DIRECTORY = "blobs";
 /** Blobs of the largest size that there is room for together. */
 const TOTAL_OF_LARGEST = 16;
+/** Room beyond that for what may turn out to be there already. */
+const AGAIN_OF_LARGEST = 2;
 const MAX_BLOBS = 65_536;
-const MAX_UPLOADS = 16;
+const MAX_UPLOADS = 32;
+const UPLOADS_PER_TOKEN = 8;
+const MAX_DOWNLOADS = 64;
+const DOWNLOADS_PER_TOKEN = 16;
 const IDLE_MS = 30_000;
+/** On the whole, once an upload has had twice the idle time to begin. */
+const LEAST_BYTES_PER_SEC = 2048;
 /** Gathered of an upload before it is written: each write costs a turn of the event loop, which takes milliseconds. */
 const WRITE_BYTES = 512 * 1024;
 
@@ -33,8 +52,12 @@ export interface BlobOptions {
   readonly maxBytes: () => number;
   readonly retentionMs: number;
   readonly now: () => number;
-  /** So long may an upload bring nothing. @default 30 s */
+  /** So long may an upload bring nothing, and a reader take nothing. @default 30 s */
   readonly idleMs?: number;
+  /** Milliseconds that only grow. */
+  readonly elapsedMs?: () => number;
+  /** How many are kept. @default 65,536 */
+  readonly maxBlobs?: number;
 }
 
 interface Known {
@@ -50,7 +73,18 @@ export class BlobFiles implements Blobs {
   #bytes = 0;
   /** Of what is on its way. */
   #arrivingBytes = 0;
-  #uploads = 0;
+  readonly #uploads = new Places({
+    of: "POST /blobs",
+    what: "uploads",
+    limit: MAX_UPLOADS,
+    perToken: UPLOADS_PER_TOKEN,
+  });
+  readonly #downloads = new Places({
+    of: "GET /blobs",
+    what: "downloads",
+    limit: MAX_DOWNLOADS,
+    perToken: DOWNLOADS_PER_TOKEN,
+  });
   #lastUpload = 0;
 
   /** Takes what is there. */
@@ -70,22 +104,22 @@ export class BlobFiles implements Blobs {
     return { count: this.#known.size, bytes: this.#bytes };
   }
 
-  async put(content: AsyncIterable<Uint8Array>, announcedBytes: number): Promise<StoredBlob> {
-    if (this.#uploads >= MAX_UPLOADS) {
-      throw new PosternError("too_many", `POST /blobs: at most ${MAX_UPLOADS} uploads at once`, {
-        limit: MAX_UPLOADS,
-      });
-    }
-    this.#requireRoom(announcedBytes, announcedBytes);
-    this.#uploads++;
+  async put(
+    content: AsyncIterable<Uint8Array>,
+    announcedBytes: number,
+    tokenId: string,
+  ): Promise<StoredBlob> {
+    const giveBack = this.#uploads.take(tokenId);
     const path = this.#pathOf(`upload-${++this.#lastUpload}.new`);
     try {
+      this.#requireRoom(0, announcedBytes);
       return await this.#receive(path, content);
     } catch (error) {
       removeIfPossible(path);
-      throw refusal(error);
+      if (error instanceof PosternError) throw error;
+      throw storageRefusal("POST /blobs", error) ?? error;
     } finally {
-      this.#uploads--;
+      giveBack();
     }
   }
 
@@ -103,12 +137,19 @@ export class BlobFiles implements Blobs {
     return known;
   }
 
-  open(hash: string): OpenBlob {
+  open(hash: string, tokenId: string): OpenBlob {
     this.find(hash);
     if (lookAt(this.#pathOf(hash)) === null) this.#forget(hash);
     this.find(hash);
-    const file = openOwnFileToRead(this.#pathOf(hash), { uid: this.#options.uid });
-    return { bytes: file.statSync().size, content: file.readable };
+    const ended = this.#downloads.take(tokenId);
+    try {
+      const file = openOwnFileToRead(this.#pathOf(hash), { uid: this.#options.uid });
+      const bytes = file.statSync().size;
+      return { bytes, content: streamOf(file, { of: "GET /blobs", idleMs: this.#idleMs, ended }) };
+    } catch (error) {
+      ended();
+      throw error;
+    }
   }
 
   /** Removes what is older than the retention. What cannot be removed now is tried again the next time. */
@@ -117,6 +158,10 @@ export class BlobFiles implements Blobs {
     for (const [hash, { putMs }] of this.#known) {
       if (putMs < oldest && removeIfPossible(this.#pathOf(hash))) this.#forget(hash);
     }
+  }
+
+  get #idleMs(): number {
+    return this.#options.idleMs ?? IDLE_MS;
   }
 
   get #directory(): string {
@@ -146,38 +191,68 @@ export class BlobFiles implements Blobs {
       }
       await writeTogether(file, waiting);
       await file.sync();
+      const hash = digest.digest("hex");
+      if (!this.#known.has(hash)) this.#requireRoomForNew(0);
+      // Over one of that name, which holds the same: it is as new as this then, and whole whatever became of it.
+      Deno.renameSync(path, this.#pathOf(hash));
+      this.#forget(hash);
+      this.#keep(hash, { bytes, putMs: this.#options.now() });
+      syncDirectory(this.#directory);
+      return { hash, bytes };
     } finally {
       this.#arrivingBytes -= bytes;
     }
-    const hash = digest.digest("hex");
-    // Over one of that name, which holds the same: it is as new as this then, and whole whatever became of it.
-    Deno.renameSync(path, this.#pathOf(hash));
-    this.#forget(hash);
-    this.#keep(hash, { bytes, putMs: this.#options.now() });
-    return { hash, bytes };
   }
 
   /** The chunks, as long as they keep coming. */
   async *#watched(content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    const { elapsedMs = () => performance.now() } = this.#options;
     const chunks = content[Symbol.asyncIterator]();
+    const beganMs = elapsedMs();
+    let bytes = 0;
     for (;;) {
-      const { done, value } = await within(this.#options.idleMs ?? IDLE_MS, chunks.next());
+      const { done, value } = await within(this.#idleMs, chunks.next());
       if (done) return;
+      bytes += value.byteLength;
+      const allowedMs = 2 * this.#idleMs + bytes / LEAST_BYTES_PER_SEC * 1000;
+      if (elapsedMs() - beganMs > allowedMs) {
+        throw new PosternError(
+          "timeout",
+          `POST /blobs: an upload brings at least ${LEAST_BYTES_PER_SEC} bytes a second`,
+        );
+      }
       yield value;
     }
   }
 
-  /** @throws PosternError `too_large`, `storage_full` */
+  /**
+   * @param bytes What has come.
+   * @param announced What is still to come.
+   * @throws PosternError `too_large`, `storage_full`
+   */
   #requireRoom(bytes: number, announced: number): void {
     const limit = this.#options.maxBytes();
-    if (limit === 0 || bytes > limit) {
+    const least = bytes + announced;
+    if (limit === 0 || least > limit) {
       throw new PosternError(
         "too_large",
         `POST /blobs: a blob is at most ${limit} bytes (limits.blob_bytes), this one is longer`,
         { limit },
       );
     }
-    const total = limit * TOTAL_OF_LARGEST;
+    try {
+      this.#requireRoomForNew(announced);
+    } catch (error) {
+      // What it is shows only when it ends. So it may go on as long as it can be one that is there.
+      const isOverAll = this.#arrivingBytes + announced > limit * AGAIN_OF_LARGEST;
+      if (isOverAll || !this.#isSomeOfSize(least, announced > 0)) throw error;
+    }
+  }
+
+  /** @throws PosternError `storage_full` */
+  #requireRoomForNew(announced: number): void {
+    const { maxBytes, maxBlobs = MAX_BLOBS } = this.#options;
+    const total = maxBytes() * TOTAL_OF_LARGEST;
     if (this.#bytes + this.#arrivingBytes + announced > total) {
       throw new PosternError(
         "storage_full",
@@ -185,13 +260,20 @@ export class BlobFiles implements Blobs {
         { limit: total },
       );
     }
-    if (this.#known.size >= MAX_BLOBS) {
+    if (this.#known.size >= maxBlobs) {
       throw new PosternError(
         "storage_full",
-        `POST /blobs: at most ${MAX_BLOBS} blobs are kept; older ones expire`,
-        { limit: MAX_BLOBS },
+        `POST /blobs: at most ${maxBlobs} blobs are kept; older ones expire`,
+        { limit: maxBlobs },
       );
     }
+  }
+
+  #isSomeOfSize(least: number, isExact: boolean): boolean {
+    for (const { bytes } of this.#known.values()) {
+      if (isExact ? bytes === least : bytes >= least) return true;
+    }
+    return false;
   }
 
   #keep(hash: string, known: Known): void {
@@ -231,23 +313,4 @@ async function writeTogether(file: Deno.FsFile, chunks: readonly Uint8Array[]): 
     filled += chunk.byteLength;
   }
   for (let at = 0; at < filled;) at += await file.write(whole.subarray(at));
-}
-
-function removeIfPossible(path: string): boolean {
-  try {
-    removeIfPresent(path);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** What the file system says of a full or read-only disk becomes our word for it. */
-function refusal(error: unknown): unknown {
-  if (error instanceof PosternError) return error;
-  const text = error instanceof Error ? error.message : String(error);
-  if (/No space left|Read-only file system|quota|os error (28|30|122)/i.test(text)) {
-    return new PosternError("storage_full", `POST /blobs: the disk takes no more: ${text}`);
-  }
-  return error;
 }

@@ -15,6 +15,9 @@ const MAX_INT = Number.MAX_SAFE_INTEGER;
 /** The longest delay a timer can hold; anything beyond would fire at once. */
 const MAX_TIMER_MS = 2_147_483_647;
 
+/** The log is copied when it is rotated, and nothing else happens in that time. */
+const MAX_LOG_BYTES = 67_108_864;
+
 const whole = (least: number, most: number) => z.int().min(least).max(most);
 const milliseconds = (least: number) => whole(least, MAX_TIMER_MS);
 const seconds = (least: number) => whole(least, 10 * 365 * 86_400);
@@ -86,7 +89,7 @@ const daemon = z.strictObject({
 
 const log = z.strictObject({
   level: z.enum(["debug", "info", "warn", "error"]).default(DEFAULTS.log.level),
-  max_bytes: whole(4096, MAX_INT).default(DEFAULTS.log.max_bytes),
+  max_bytes: whole(4096, MAX_LOG_BYTES).default(DEFAULTS.log.max_bytes),
   files: whole(1, 1000).default(DEFAULTS.log.files),
   audit: z.boolean().default(DEFAULTS.log.audit),
 });

@@ -159,6 +159,7 @@ export class Daemon implements AsyncDisposable {
     this.closed = new Promise((resolve) => this.#resolveClosed = resolve);
     this.#services = makeServices({
       ...parts,
+      diagnostics: parts.log,
       directory,
       uid: parts.host.uid,
       remoteToken: options.remoteToken,
@@ -283,8 +284,13 @@ export class Daemon implements AsyncDisposable {
     return fixed;
   }
 
-  /** Takes the token file as it is now; connections that showed another token end. */
-  reloadToken(): Promise<void> {
+  /**
+   * Takes the token file as it is now; connections that showed another token end.
+   *
+   * @returns Whether it is another token.
+   * @throws PosternError When the file holds none; then the one before goes on.
+   */
+  reloadToken(): Promise<boolean> {
     return this.#keeper.reload();
   }
 
@@ -307,10 +313,14 @@ export class Daemon implements AsyncDisposable {
     await this.#server.close(this.#config.daemon.shutdown_grace_ms);
     await this.#services.consumers.settle();
     await this.#services.records.settle();
+    // The last chance: what is not stored by now is valid again after the next start.
+    this.#services.tokens.storeRemovals();
     await this.#services.log.drain();
     await this.#parts.store.close();
     this.#parts.audit.close();
-    removeDiscovery(this.#options.directory);
+    if (!removeDiscovery(this.#options.directory)) {
+      this.#parts.log.warn("daemon.json stays behind: the disk cannot be written");
+    }
     this.#resolveClosed(reason);
   }
 
@@ -343,6 +353,7 @@ export class Daemon implements AsyncDisposable {
     this.#keeper.rotateWhenOld();
     this.#endRevoked();
     this.#blobs.tidy();
+    this.#services.healthOf.look();
   }
 }
 

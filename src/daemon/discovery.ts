@@ -1,12 +1,12 @@
 /**
  * `daemon.json`: where a running daemon listens and who it is, for its clients.
  *
- * It is written in one step after the daemon listens and removed on an orderly stop. Clients of other versions
+ * It is written in one step after the daemon listens and removed on an orderly stop, if the disk allows it. Clients of other versions
  * read it: fields are added, never renamed, and `schema` counts only changes that an older reader would get wrong.
  */
 
 import { isAbsolute, join, relative } from "@std/path/posix";
-import { removeIfPresent, replaceOwnFile } from "./safe_file.ts";
+import { removeIfPossible, replaceOwnFile } from "./safe_file.ts";
 
 /** What the file holds. Paths are relative to the directory where they lie in it, absolute elsewhere. */
 export interface Discovery {
@@ -49,9 +49,9 @@ export function writeDiscovery(
   replaceOwnFile(join(directory, "daemon.json"), `${JSON.stringify(facts, null, 2)}\n`, { uid });
 }
 
-/** Removes `daemon.json` if it is there. */
-export function removeDiscovery(directory: string): void {
-  removeIfPresent(join(directory, "daemon.json"));
+/** Removes `daemon.json` if it is there. @returns whether it is gone; on a read-only disk it stays */
+export function removeDiscovery(directory: string): boolean {
+  return removeIfPossible(join(directory, "daemon.json"));
 }
 
 function shortened(directory: string, path: string): string {

@@ -7,7 +7,9 @@
  */
 
 import { join } from "@std/path/posix";
-import type { ComponentState, HealthReport, Services } from "../operations/operation.ts";
+import type { Log } from "../core/ports.ts";
+import type { HealthReport, Services } from "../operations/operation.ts";
+import { Ailing } from "./ailing.ts";
 import { openOwnFile, removeIfPresent, writeAll } from "./safe_file.ts";
 
 /** A disk that takes so much is not full. */
@@ -20,6 +22,8 @@ export interface HealthOptions {
   readonly directory: string;
   readonly uid: number | null;
   readonly store: ProbedStore;
+  /** Told when the disk or the log's directory begins or ends to fail. */
+  readonly diagnostics: Log;
 }
 
 /** The store, as far as its health goes. */
@@ -33,23 +37,25 @@ export class Health {
   readonly #services: Services;
   readonly #options: HealthOptions;
   #probedMs = -PROBE_MS;
-  #disk: ComponentState = "ok";
-  #logDirectory: ComponentState = "ok";
+  readonly #disk: Ailing;
+  readonly #logDirectory: Ailing;
   /** Set when the daemon begins to stop. */
   stopping = false;
 
   constructor(services: Services, options: HealthOptions) {
     this.#services = services;
     this.#options = options;
+    this.#disk = new Ailing("disk", options.diagnostics);
+    this.#logDirectory = new Ailing("log_directory", options.diagnostics);
   }
 
   report(): HealthReport {
-    this.#probe();
+    this.look();
     const { identity, clock, log, metrics, records, consumers, connectionCount } = this.#services;
     const components = {
       store: this.#options.store.isFailing ? "failing" as const : "ok" as const,
-      disk: this.#disk,
-      log_directory: this.#logDirectory,
+      disk: this.#disk.state,
+      log_directory: this.#logDirectory.state,
     };
     const isWell = Object.values(components).every((state) => state === "ok");
     const { head, bytes } = log.counters;
@@ -71,33 +77,35 @@ export class Health {
     };
   }
 
-  #probe(): void {
+  /** Finds out how the disk is, unless that was asked a moment ago. */
+  look(): void {
     const now = this.#services.clock.now();
     // A clock that was set back must not keep it from asking.
     if (this.stopping || Math.abs(now - this.#probedMs) < PROBE_MS) return;
     this.#probedMs = now;
     const { directory, store } = this.#options;
-    this.#disk = this.#canWrite(join(directory, "daemon.probe.new"));
-    this.#logDirectory = this.#canWrite(join(directory, "log", "daemon.probe.new"));
+    this.#disk.now(this.#failureAt(join(directory, "daemon.probe.new")));
+    this.#logDirectory.now(this.#failureAt(join(directory, "log", "daemon.probe.new")));
     // Worth a try only where the disk takes something; no document has this name, so nothing is removed.
-    if (store.isFailing && this.#disk === "ok") {
+    if (store.isFailing && this.#disk.state === "ok") {
       this.#services.log.put({ key: ["cursor", ""], content: null });
     }
   }
 
-  #canWrite(path: string): ComponentState {
+  /** What keeps it from writing there; `undefined` for nothing. */
+  #failureAt(path: string): unknown {
     try {
       {
         using file = openOwnFile(path, { uid: this.#options.uid });
         writeAll(file, new Uint8Array(PROBE_BYTES));
       }
       removeIfPresent(path);
-      return "ok";
-    } catch {
+      return undefined;
+    } catch (error) {
       try {
         removeIfPresent(path);
       } catch { /* what cannot be written may not be removed either */ }
-      return "failing";
+      return error;
     }
   }
 }

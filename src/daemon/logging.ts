@@ -99,5 +99,6 @@ function lineOf(record: LogRecord): string {
 }
 
 function rotationOf(settings: Config["log"], uid: number | null) {
-  return { maxBytes: settings.max_bytes, files: settings.files, uid };
+  // The launcher writes into it, through a handle that it opened while it had the right to.
+  return { maxBytes: settings.max_bytes, files: settings.files, uid, isShared: true };
 }

@@ -6,6 +6,7 @@
  * Nothing is truncated before that holds. Every file that the daemon keeps is opened here.
  */
 
+import { dirname } from "@std/path/posix";
 import { PosternError, shown } from "../core/errors.ts";
 
 /** What a file must satisfy. */
@@ -30,16 +31,26 @@ export interface ReadOptions extends OwnFileOptions {
  * @param path Where it is.
  * @param options What it must satisfy.
  * @returns The open file.
- * @throws {PosternError} `permission_denied` when something else stands at the path.
+ * @throws {PosternError} `permission_denied` when something else stands at the path, `storage_full` when it is missing
+ * and the disk takes nothing.
  */
 export function openOwnFile(path: string, options: OwnFileOptions): Deno.FsFile {
   const access = { read: true, write: true, append: options.append ?? false };
   try {
     return Deno.openSync(path, { ...access, createNew: true, mode: options.mode ?? 0o600 });
   } catch (error) {
-    if (!(error instanceof Deno.errors.AlreadyExists)) throw refusal(path, messageOf(error));
+    if (error instanceof Deno.errors.AlreadyExists) return openChecked(path, access, options);
+    throw storageRefusal("opening a file", error) ?? refusal(path, messageOf(error));
   }
-  return openChecked(path, access, options);
+}
+
+/** What the file system says of a full or read-only disk, in our word for it; `null` for anything else. */
+export function storageRefusal(action: string, error: unknown): PosternError | null {
+  const text = messageOf(error);
+  const isOne = /No space left|Read-only file system|quota|os error (28|30|122)\b/i.test(text);
+  return isOne
+    ? new PosternError("storage_full", `${action}: the disk takes no more: ${text}`)
+    : null;
 }
 
 /**
@@ -74,7 +85,8 @@ export function readOwnFile(path: string, options: ReadOptions): string | null {
 }
 
 /**
- * Replaces a file of ours in one step: a reader sees the old text or the new one, whole, also after a crash.
+ * Replaces a file of ours in one step: a reader sees the old text or the new one, whole, also after a crash. The new
+ * one is on disk when this returns.
  *
  * The new text is written beside it under the fixed name `<path>.new`, so that crashes leave one file at most.
  *
@@ -96,6 +108,13 @@ export function replaceOwnFile(path: string, text: string, options: OwnFileOptio
   // The umask may have taken bits that are wanted, as for a public key.
   Deno.chmodSync(temporary, options.mode ?? 0o600);
   Deno.renameSync(temporary, path);
+  syncDirectory(dirname(path));
+}
+
+/** Makes sure that the names in a directory, as they are now, outlive a loss of power. */
+export function syncDirectory(path: string): void {
+  using directory = Deno.openSync(path);
+  directory.syncSync();
 }
 
 /** Removes a file if it is there. A link is removed itself, not what it points to. */
@@ -106,6 +125,16 @@ export function removeIfPresent(path: string): boolean {
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
     throw error;
+  }
+}
+
+/** Removes a file if it is there and can be removed, which a read-only disk refuses. @returns whether it is gone */
+export function removeIfPossible(path: string): boolean {
+  try {
+    removeIfPresent(path);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -8,7 +8,7 @@ import { Leases } from "../core/leases.ts";
 import { EventLog } from "../core/log.ts";
 import { Metrics } from "../core/metrics.ts";
 import { Permissions } from "../core/permissions.ts";
-import type { Audit, LogStore } from "../core/ports.ts";
+import type { Audit, Log, LogStore } from "../core/ports.ts";
 import type { RemoteToken } from "../core/principal.ts";
 import { RateLimits } from "../core/rate_limit.ts";
 import { RecordPolicy } from "../core/record_policy.ts";
@@ -35,6 +35,8 @@ export interface ServiceParts {
   /** A token beside the owner's, for remote access. */
   readonly remoteToken?: RemoteToken | undefined;
   readonly audit: Audit;
+  /** Told when something cannot be written, and when it can be again. */
+  readonly diagnostics: Log;
   /** The runtime directory. */
   readonly directory: string;
   readonly uid: number | null;
@@ -58,11 +60,11 @@ export interface DaemonServices extends Services {
 
 /** Puts the services together. */
 export function makeServices(parts: ServiceParts, hooks: ServiceHooks): DaemonServices {
-  const { identity, audit, directory, uid } = parts;
+  const { identity, audit, directory, uid, diagnostics } = parts;
   const config = hooks.config();
   const clock = { now: () => Date.now() };
   const metrics = new Metrics();
-  const store = new MeasuredStore(parts.store, metrics);
+  const store = new MeasuredStore(parts.store, metrics, diagnostics);
   const log = new EventLog(store, {
     clock,
     retention: {
@@ -126,12 +128,17 @@ export function makeServices(parts: ServiceParts, hooks: ServiceHooks): DaemonSe
       return health;
     },
   };
-  const health = new Health(services, { directory, uid, store });
+  const health = new Health(services, { directory, uid, store, diagnostics });
   return services;
 }
 
-/** Ends what has had its time: requests for permission, queued turns, leases, calls. To be called once a second. */
-export function expireAll({ permissions, sessions, leases, provided }: Services): void {
+/**
+ * Ends what has had its time: requests for permission, queued turns, leases, calls; stores what was revoked and could
+ * not be stored. To be called once a second.
+ */
+export function expireAll(services: Services): void {
+  const { permissions, sessions, leases, provided, tokens } = services;
+  tokens.storeRemovals();
   permissions.expire();
   sessions.expire();
   leases.expire();

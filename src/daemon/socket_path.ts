@@ -92,7 +92,12 @@ export async function reclaimSocket(path: string, uid: number | null): Promise<b
   return removeIfPresent(path);
 }
 
-async function answers(path: string): Promise<boolean> {
+/**
+ * Whether somebody listens on a socket.
+ *
+ * @throws {PosternError} `permission_denied` when that cannot be tried.
+ */
+export async function answers(path: string): Promise<boolean> {
   try {
     (await Deno.connect({ transport: "unix", path })).close();
     return true;

@@ -5,8 +5,10 @@
  * is valid; a connection outlives the token that it showed by no more than its last answers.
  */
 
+import { PosternError } from "../core/errors.ts";
 import type { Audit, Clock, Log } from "../core/ports.ts";
 import type { Tokens } from "../core/tokens.ts";
+import { DAEMON_ITSELF } from "./audit.ts";
 import { loadOrCreateToken, replaceToken, tokenAgeMs } from "./token.ts";
 
 export interface TokenKeeperOptions {
@@ -56,12 +58,30 @@ export class TokenKeeper {
     return this.#token;
   }
 
-  /** Takes the token file as it is now; no token that was replaced is taken any longer. */
-  async reload(): Promise<void> {
-    const { path, uid, tokens, endRevoked } = this.#options;
-    this.#token = await loadOrCreateToken(path, uid);
+  /**
+   * Takes the token file as it is now, and makes a missing one; no token that was replaced is taken any longer.
+   *
+   * @returns Whether it is another token.
+   * @throws PosternError When the file holds no token or is not ours; then the one before goes on.
+   */
+  async reload(): Promise<boolean> {
+    const { path, uid, tokens, endRevoked, log } = this.#options;
+    const before = this.#token;
+    try {
+      this.#token = await loadOrCreateToken(path, uid);
+    } catch (error) {
+      const { code, message } = refusalOf(error);
+      this.#note("token.reload", code);
+      throw new PosternError(code, `${message}; the owner token from before is still valid`);
+    }
     tokens.replaceOwner(this.#token);
     endRevoked();
+    const isAnother = this.#token !== before;
+    if (isAnother) {
+      log.info("took another owner token from its file");
+      this.#note("token.reload", "ok");
+    }
+    return isAnother;
   }
 
   /**
@@ -81,13 +101,12 @@ export class TokenKeeper {
 
   /** With `tokens.rotation_days`: replaces the owner token once its file is that old. Never throws. */
   rotateWhenOld(): void {
-    const { path, clock, log, audit, settings } = this.#options;
+    const { path, clock, log, settings } = this.#options;
     const days = settings().rotation_days;
-    const by = { tokenId: null, originator: null, transport: "in-process", onBehalfOf: null };
     try {
       if (days === 0 || tokenAgeMs(path, clock.now()) < days * DAY_MS) return;
       this.rotate();
-      audit.note({ op: "token.rotate", outcome: "ok", ...by });
+      this.#note("token.rotate", "ok");
     } catch (error) {
       // It is tried again with the next look; until then the old one goes on.
       const reason = error instanceof Error ? error.message : String(error);
@@ -98,6 +117,10 @@ export class TokenKeeper {
   close(): void {
     this.#closed = true;
     clearTimeout(this.#timer);
+  }
+
+  #note(op: string, outcome: string): void {
+    this.#options.audit.note({ op, outcome, ...DAEMON_ITSELF });
   }
 
   #awaitEnd(): void {
@@ -111,4 +134,11 @@ export class TokenKeeper {
       this.#awaitEnd();
     }, delayMs);
   }
+}
+
+/** What the file system refuses, such as to make the file anew, is a refusal like the others. */
+function refusalOf(error: unknown): PosternError {
+  if (error instanceof PosternError) return error;
+  const why = error instanceof Error ? error.message : String(error);
+  return new PosternError("storage_full", `reading the token: it cannot be read or made: ${why}`);
 }

@@ -2,13 +2,13 @@
  * What a daemon leaves in its directory while it runs: its pid and its discovery file.
  *
  * Both go away on an orderly stop. Whoever holds the lock and finds them knows that the last daemon did not stop
- * in order; whoever does not hold it may only use them in messages. They are read with mistrust: a wrong field
+ * in order, or could not remove them from a disk that was read-only; whoever does not hold it may only use them in messages. They are read with mistrust: a wrong field
  * is no field.
  */
 
 import { join } from "@std/path/posix";
 import { PosternError } from "../core/errors.ts";
-import { readOwnFile, removeIfPresent, replaceOwnFile } from "./safe_file.ts";
+import { readOwnFile, removeIfPossible, replaceOwnFile } from "./safe_file.ts";
 
 /** What was found of a daemon. */
 export interface Traces {
@@ -43,7 +43,7 @@ export function writePid(directory: string, pid: number, uid: number | null): vo
 
 /** Removes the pid file; the last thing that an orderly stop does. */
 export function removePid(directory: string): void {
-  removeIfPresent(join(directory, "daemon.pid"));
+  removeIfPossible(join(directory, "daemon.pid"));
 }
 
 function readOrNothing(path: string, uid: number | null): string | null {

@@ -11,7 +11,7 @@ import type { Log } from "../core/ports.ts";
 import type { Daemon, DaemonOptions } from "./daemon.ts";
 import { removeDiscovery } from "./discovery.ts";
 import { type OpenLog, openLog } from "./logging.ts";
-import { removeIfPresent } from "./safe_file.ts";
+import { removeIfPossible } from "./safe_file.ts";
 import { loadConfig } from "./settings.ts";
 import { removePid } from "./traces.ts";
 import { closeUngatedStorage } from "./ungated.ts";
@@ -118,8 +118,8 @@ class WorkerRun {
   }
 
   async #tidy(go: GoMessage): Promise<void> {
-    removeIfPresent(go.socketPath);
-    removeIfPresent(go.httpSocketPath);
+    removeIfPossible(go.socketPath);
+    removeIfPossible(go.httpSocketPath);
     removeDiscovery(go.directory);
     removePid(go.directory);
     if (go.socketDirectory !== null) removeIfEmpty(go.socketDirectory);
@@ -148,14 +148,17 @@ class WorkerRun {
     if (go === null || log === null || daemon === null) return;
     try {
       // First and alone: a broken configuration must not keep a token from being revoked.
-      await daemon.reloadToken();
+      const isAnother = await daemon.reloadToken();
       const { directory, host, overrides } = go;
       const config = await loadConfig(directory, host.uid, { overrides, validate: validateConfig });
       const fixed = await daemon.reload(config);
       log.configure(config.log);
       const rest = fixed.length === 0 ? "" : `; restart needed for ${fixed.join(", ")}`;
-      log.info("re-read configuration and token", { restart_needed: fixed });
-      this.#scope.postMessage({ type: "reloaded", outcome: `read again${rest}` });
+      const token = isAnother ? "another" : "the same";
+      const changed = isAnother ? "; another owner token is valid now" : "";
+      log.info("re-read configuration and token", { restart_needed: fixed, token });
+      const outcome = `read again${changed}${rest}`;
+      this.#scope.postMessage({ type: "reloaded", outcome });
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
       log.error("SIGHUP left the configuration as it was", { reason: message });

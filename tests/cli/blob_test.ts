@@ -60,6 +60,23 @@ Deno.test("a blob whose content is not what its hash says fails and leaves no fi
   assert(![...Deno.readDirSync(daemon.directory)].some(({ name }) => name.startsWith("target")));
 });
 
+Deno.test("blob get leaves every other file alone, whether it succeeds or not", async () => {
+  await using daemon = await startTestDaemon();
+  const hash = (await run(daemon, ["put", "-"], "good")).stdout.trimEnd();
+  const target = join(daemon.directory, "target.bin");
+  Deno.writeTextFileSync(`${target}.part`, "somebody's");
+  const names = () =>
+    [...Deno.readDirSync(daemon.directory)].map(({ name }) => name)
+      .filter((name) => name.startsWith("target")).sort();
+  assertEquals((await run(daemon, ["get", hash, "-o", target])).code, 0);
+  assertEquals(names(), ["target.bin", "target.bin.part"]);
+  Deno.writeTextFileSync(join(daemon.directory, "blobs", hash), "evil");
+  assertEquals((await run(daemon, ["get", hash, "-o", target])).code, 1);
+  assertEquals(names(), ["target.bin", "target.bin.part"]);
+  assertEquals(Deno.readTextFileSync(`${target}.part`), "somebody's");
+  assertEquals(Deno.readTextFileSync(target), "good");
+});
+
 Deno.test("wrong uses of blob are usage errors that name the rule", async () => {
   await using daemon = await startTestDaemon();
   const wrong: [string[], RegExp][] = [

@@ -1,7 +1,12 @@
 /** Tokens: who is known by what, for how long, and what of it is kept. On a clock of the test's. */
 
-import { assert, assertEquals, assertNotEquals } from "@std/assert";
-import { assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertNotEquals,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import { PosternError } from "../../src/core/errors.ts";
 import { MAX_TOKENS, Tokens } from "../../src/core/tokens.ts";
 import { TRUSTED } from "../../src/core/principal.ts";
@@ -173,13 +178,59 @@ Deno.test("a token that could not be stored does not exist", async () => {
   assertEquals([made.code, tokens.list()], ["storage_full", []]);
 });
 
-Deno.test("a token whose revocation could not be stored is revoked nevertheless, until the next start", async () => {
+Deno.test("a revocation that could not be stored holds, says so, and can be asked for again until it is stored", async () => {
+  const opened = openTestLog();
+  const tokens = openTokens(opened);
+  const { secret, token } = await tokens.create("ci", ["read"], null).promise();
+  for (const reference of ["ci", "ci", token.id]) {
+    opened.store.failNext(new PosternError("storage_full", "full"));
+    const refusal = await tokens.revoke(reference).promise().catch((error) => error);
+    assertEquals([refusal.code, tokens.authenticate(secret)], ["storage_full", null]);
+    assertStringIncludes(refusal.message, "is revoked until the next start, not stored yet");
+    assertEquals(tokens.list(), []);
+  }
+  await tokens.revoke("ci").promise();
+  assertEquals(openTokens(opened.restarted()).authenticate(secret), null);
+  assertEquals(codeOf(() => tokens.revoke("ci")), "not_found");
+});
+
+Deno.test("a revocation that could not be stored is tried again by itself, and its name is free meanwhile", async () => {
   const opened = openTestLog();
   const tokens = openTokens(opened);
   const { secret } = await tokens.create("ci", ["read"], null).promise();
   opened.store.failNext(new PosternError("storage_full", "full"));
-  const refusal = await tokens.revoke("ci").promise().catch((error) => error);
-  assertEquals([refusal.code, tokens.authenticate(secret)], ["storage_full", null]);
+  await tokens.revoke("ci").promise().catch(() => {});
+  const next = await tokens.create("ci", ["read"], null).promise();
+  opened.store.failNext(new PosternError("storage_full", "full"));
+  tokens.storeRemovals();
+  await opened.log.drain();
+  assert(openTokens(opened.restarted()).authenticate(secret) !== null, "that try failed as well");
+  tokens.storeRemovals();
+  tokens.storeRemovals();
+  await opened.log.drain();
+  const after = openTokens(opened.restarted());
+  assertEquals([after.authenticate(secret), after.list().map(({ id }) => id)], [
+    null,
+    [next.token.id],
+  ]);
+  const commits = opened.store.batches.length;
+  tokens.storeRemovals();
+  await opened.log.drain();
+  assertEquals(opened.store.batches.length, commits, "what is stored is stored once");
+});
+
+Deno.test("revocations that wait to be stored are bounded", async () => {
+  const opened = openTestLog();
+  const tokens = openTokens(opened);
+  const release = opened.store.holdCommits();
+  const made = Array.from({ length: MAX_TOKENS }, (_, n) => {
+    const created = tokens.create(`t${n}`, ["read"], null).promise();
+    return Promise.all([created, tokens.revoke(`t${n}`).promise()]);
+  });
+  assertEquals(codeOf(() => tokens.create("more", ["read"], null)), "storage_full");
+  release();
+  await Promise.all(made);
+  await tokens.create("more", ["read"], null).promise();
 });
 
 Deno.test("a replaced owner token is taken for the time of grace, also when another follows, and then no more", () => {

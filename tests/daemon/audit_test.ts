@@ -117,7 +117,11 @@ Deno.test("the audit is rotated while it is written: whole lines, at most log.fi
   const directory = join(daemon.directory, "log");
   const path = join(directory, "audit.jsonl");
   const { ino } = Deno.statSync(path);
-  for (let n = 0; n < 200; n++) await owner.ask({ cmd: "token.list" });
+  let moved = false;
+  for (let n = 0; n < 200; n++) {
+    await owner.ask({ cmd: "token.list" });
+    moved ||= existingInode(`${path}.1`) === ino;
+  }
   const names = [...Deno.readDirSync(directory)].map(({ name }) => name).sort();
   assertEquals(names, ["audit.jsonl", "audit.jsonl.1", "audit.jsonl.2"]);
   for (const name of names) {
@@ -127,7 +131,7 @@ Deno.test("the audit is rotated while it is written: whole lines, at most log.fi
     const lines = Deno.readTextFileSync(join(directory, name)).trimEnd().split("\n");
     for (const line of lines) assertEquals(JSON.parse(line).op, "token.list");
   }
-  assertEquals(Deno.statSync(path).ino, ino, "whoever holds it open goes on with the right one");
+  assert(moved, "a full file is renamed, not copied");
 });
 
 Deno.test({
@@ -167,6 +171,14 @@ Deno.test({
     client.close();
   },
 });
+
+function existingInode(path: string): number | null {
+  try {
+    return Deno.statSync(path).ino;
+  } catch {
+    return null;
+  }
+}
 
 /** Takes every byte that is left. */
 function fillUp(path: string): void {

@@ -5,6 +5,7 @@ import { join } from "@std/path/posix";
 import { PosternError } from "../../src/core/errors.ts";
 import { BlobFiles, type BlobOptions } from "../../src/daemon/blobs.ts";
 import { eventually } from "../support/eventually.ts";
+import { watch } from "../support/file_calls.ts";
 import { HttpSocket } from "../support/http_socket.ts";
 import { makeRuntimeDirectory, startTestDaemon } from "../support/in_process.ts";
 import { startProcess, TestDirectory } from "../support/process.ts";
@@ -56,8 +57,13 @@ class Files implements AsyncDisposable {
     return namesIn(this.directory);
   }
 
-  async refused(content: AsyncIterable<Uint8Array>, announced = 0): Promise<string> {
-    return (await assertRejects(() => this.blobs.put(content, announced), PosternError)).code;
+  async refused(
+    content: AsyncIterable<Uint8Array>,
+    announced = 0,
+    tokenId = "owner",
+  ): Promise<string> {
+    const put = () => this.blobs.put(content, announced, tokenId);
+    return (await assertRejects(put, PosternError)).code;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -93,7 +99,7 @@ Deno.test("the same content is one file, also when many put it at once", async (
   // More than there would be room for if each counted.
   for (let round = 0; round < 3; round++) {
     const all = Array.from(
-      { length: 10 },
+      { length: 8 },
       () => http.json("/blobs", { method: "POST", body: content }),
     );
     for (const { status, body } of await Promise.all(all)) {
@@ -299,9 +305,17 @@ Deno.test("a link that appears later in a blob's place is not followed", async (
   assertEquals((await http.json(body.blob.url)).status, 403);
 });
 
+Deno.test("a blob is on disk under its name before it is answered", async () => {
+  await using files = await Files.make();
+  const calls: string[] = [];
+  using _watching = watch(calls);
+  const { hash } = await files.blobs.put(chunks(5), 0, "owner");
+  assertEquals(calls, ["sync file", `rename ${hash}`, "sync directory"]);
+});
+
 Deno.test("all blobs together, with those on their way, are bounded", async () => {
   await using files = await Files.make();
-  for (let i = 0; i < 15; i++) await files.blobs.put(chunks(985 + i), 0);
+  for (let i = 0; i < 15; i++) await files.blobs.put(chunks(985 + i), 0, "owner");
   assertEquals(files.blobs.counters, { count: 15, bytes: 14_880 });
   const gate = Promise.withResolvers<void>();
   const slow = files.blobs.put(
@@ -310,6 +324,7 @@ Deno.test("all blobs together, with those on their way, are bounded", async () =
       await gate.promise;
     })(),
     0,
+    "owner",
   );
   await eventually(() => files.names.length === 16, "the slow upload");
   assertEquals(await files.refused(chunks(300)), "storage_full");
@@ -326,24 +341,113 @@ Deno.test("a limit of 0 takes no blob, not even an empty one", async () => {
   assertEquals(files.names, []);
 });
 
+const SILENT = {
+  [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => {}) }),
+};
+
 Deno.test("an upload that brings nothing for too long is given up, and its place is free", async () => {
   await using files = await Files.make({ idleMs: 1 });
-  const silent = () => ({
-    [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => {}) }),
-  });
-  const codes = await Promise.all(Array.from({ length: 17 }, () => files.refused(silent())));
-  assertEquals(codes.filter((code) => code === "timeout").length, 16);
-  assertEquals(codes[16], "too_many");
+  const tokens = Array.from({ length: 33 }, (_, n) => `token ${n}`);
+  const codes = await Promise.all(tokens.map((token) => files.refused(SILENT, 0, token)));
+  assertEquals(codes.filter((code) => code === "timeout").length, 32);
+  assertEquals(codes[32], "too_many");
   assertEquals(files.names, []);
-  await files.blobs.put(chunks(1), 0);
+  await files.blobs.put(chunks(1), 0, "owner");
+});
+
+Deno.test("one token has a few of the places for uploads", async () => {
+  await using files = await Files.make({ idleMs: 1 });
+  const codes = Array.from({ length: 9 }, () => files.refused(SILENT));
+  await files.blobs.put(chunks(1), 0, "another");
+  assertEquals(await Promise.all(codes), [...Array(8).fill("timeout"), "too_many"]);
+});
+
+Deno.test("an upload that comes too slowly on the whole is given up, one that is fast enough is not", async () => {
+  let ms = 0;
+  await using files = await Files.make({ maxBytes: () => 1e6, elapsedMs: () => ms });
+  async function* slowly(bytes: number) {
+    for (let sent = 0; sent < 10; sent++) {
+      ms += 29_000;
+      yield new Uint8Array(bytes);
+    }
+  }
+  assertEquals(await files.refused(slowly(1)), "timeout");
+  assertEquals((await files.blobs.put(slowly(60_000), 0, "owner")).bytes, 600_000);
+});
+
+Deno.test("what is there already can be put again when there is room for nothing new", async () => {
+  await using full = await Files.make();
+  for (let n = 0; n < 16; n++) await full.blobs.put(chunks(1000 - n), 0, "owner");
+  await full.blobs.put(chunks(120), 0, "owner");
+  full.nowMs += 50_000;
+  for (const announced of [0, 1000]) await full.blobs.put(chunks(400, 600), announced, "owner");
+  assertEquals(await full.refused(chunks(500)), "storage_full");
+  assertEquals(await full.refused(chunks(), 500), "storage_full");
+  assertEquals(full.blobs.counters, { count: 17, bytes: 16_000 });
+  full.nowMs += 20_000;
+  full.blobs.tidy();
+  assertEquals(full.blobs.counters, { count: 1, bytes: 1000 }, "it is as new as its last put");
+  await using many = await Files.make({ maxBlobs: 2 });
+  for (const size of [1, 2, 1, 2]) await many.blobs.put(chunks(size), 0, "owner");
+  assertEquals(await many.refused(chunks(3)), "storage_full");
+  assertEquals(many.names.length, 2);
+});
+
+Deno.test("downloads are bounded, for one token and together, and each that ends makes room", async () => {
+  await using files = await Files.make();
+  const { hash } = await files.blobs.put(chunks(5), 0, "owner");
+  const open = (token: number) => files.blobs.open(hash, `token ${token}`).content;
+  const opened = Array.from({ length: 64 }, (_, n) => open(Math.floor(n / 16)));
+  assertEquals(codeOf(() => open(0)), "too_many");
+  assertEquals(codeOf(() => open(4)), "too_many");
+  await opened[0]!.cancel();
+  opened.push(open(0));
+  assertEquals((await new Response(opened[1]).bytes()).length, 5);
+  opened.push(open(4));
+  for (const content of [opened[0]!, ...opened.slice(2)]) await content.cancel();
+});
+
+Deno.test("a reader that takes nothing for too long is given up, and its place is free", async () => {
+  await using files = await Files.make({ idleMs: 1 });
+  const { hash } = await files.blobs.put(chunks(5), 0, "owner");
+  const idle = Array.from({ length: 16 }, () => files.blobs.open(hash, "owner").content);
+  const free = () => codeOf(() => void files.blobs.open(hash, "owner").content.cancel()) === "ok";
+  await eventually(free, "a place");
+  const given = await assertRejects(() => new Response(idle[0]).bytes(), PosternError);
+  assertEquals(given.code, "timeout");
+  await Promise.allSettled(idle.slice(1).map((content) => content.cancel()));
+});
+
+Deno.test("readers that do not read cannot take more than their places over HTTP", async () => {
+  await using daemon = await startTestDaemon();
+  using http = new HttpSocket(daemon.directory);
+  const { body } = await http.json("/blobs", { method: "POST", body: random(8 * MEBIBYTE) });
+  const head =
+    `GET ${body.blob.url} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${daemon.token}\r\n\r\n`;
+  const readers: Deno.Conn[] = [];
+  for (let n = 0; n < 16; n++) {
+    const reader = await Deno.connect({ transport: "unix", path: http.path });
+    await reader.write(new TextEncoder().encode(head));
+    await reader.read(new Uint8Array(12));
+    readers.push(reader);
+  }
+  const refused = await http.json(body.blob.url);
+  assertEquals([refused.status, refused.body.error.code], [503, "too_many"]);
+  readers.pop()!.close();
+  await eventually(async () => {
+    const answer = await http.fetch(body.blob.url);
+    const { byteLength } = await answer.arrayBuffer();
+    return answer.status === 200 && byteLength === 8 * MEBIBYTE;
+  }, "a place");
+  for (const reader of readers) reader.close();
 });
 
 Deno.test("a blob expires with the retention, unless it is put again", async () => {
   await using files = await Files.make();
-  const once = await files.blobs.put(chunks(1), 0);
-  const twice = await files.blobs.put(chunks(2), 0);
+  const once = await files.blobs.put(chunks(1), 0, "owner");
+  const twice = await files.blobs.put(chunks(2), 0, "owner");
   files.nowMs += 50_000;
-  await files.blobs.put(chunks(2), 0);
+  await files.blobs.put(chunks(2), 0, "owner");
   files.nowMs += 20_000;
   files.blobs.tidy();
   assertEquals(files.names, [twice.hash]);
@@ -356,17 +460,17 @@ Deno.test("a blob expires with the retention, unless it is put again", async () 
 
 Deno.test("a blob that was removed by hand is not found, and can be put again", async () => {
   await using files = await Files.make();
-  const { hash } = await files.blobs.put(chunks(3), 0);
+  const { hash } = await files.blobs.put(chunks(3), 0, "owner");
   Deno.removeSync(join(files.directory, "blobs", hash));
-  assertEquals(codeOf(() => files.blobs.open(hash)), "not_found");
-  await files.blobs.put(chunks(3), 0);
-  await files.blobs.open(hash).content.cancel();
+  assertEquals(codeOf(() => files.blobs.open(hash, "owner")), "not_found");
+  await files.blobs.put(chunks(3), 0, "owner");
+  await files.blobs.open(hash, "owner").content.cancel();
   assertEquals(files.blobs.counters, { count: 1, bytes: 3 });
 });
 
 Deno.test("what was put is there after a restart, and foreign names are left alone", async () => {
   await using files = await Files.make();
-  const { hash } = await files.blobs.put(chunks(4), 0);
+  const { hash } = await files.blobs.put(chunks(4), 0, "owner");
   for (const name of ["upload-7.new", "notes.txt"]) {
     Deno.writeTextFileSync(join(files.directory, "blobs", name), "x", { mode: 0o600 });
   }

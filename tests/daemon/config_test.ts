@@ -38,6 +38,11 @@ Deno.test("the defaults are those that the documentation promises", () => {
   assertEquals(log, { level: "info", max_bytes: 10_485_760, files: 5, audit: true });
 });
 
+Deno.test("a log file is at most what can be copied in a moment", () => {
+  assertEquals(parseConfig('{"log":{"max_bytes":67108864}}', "the file").log.max_bytes, 67_108_864);
+  assertStringIncludes(fault('{"log":{"max_bytes":67108865}}'), "log.max_bytes");
+});
+
 Deno.test("comments and trailing commas are allowed, and one key leaves the others alone", () => {
   const config = parseConfig(`{ /* small */ "ipc": { "buffer_size": 7, }, }`, "the file");
   assertEquals(config.ipc, { ...defaultConfig().ipc, buffer_size: 7 });

@@ -3,9 +3,10 @@
  * goes on by itself when there is room again. On a small file system of its own, which takes root to mount.
  */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path/posix";
-import { startProcess } from "../support/process.ts";
+import { eventually } from "../support/eventually.ts";
+import { startProcess, TestDirectory } from "../support/process.ts";
 import { type Line, RawClient } from "../support/raw_client.ts";
 import { canMount, SMALL_DISK_BYTES, SmallDisk } from "../support/small_disk.ts";
 
@@ -29,6 +30,43 @@ Deno.test({
     assertEquals(later.seq, seqs.at(-1)! + 1, "a refused event uses no seq");
   },
 });
+
+Deno.test({
+  name: `a token that is revoked on a full disk is stored as such by itself later${needsRoot}`,
+  ignore: !canMount,
+  async fn() {
+    await using disk = await SmallDisk.mount();
+    await using _daemon = await startProcess(disk.directory).ready();
+    using client = await greeted(disk.directory);
+    const { token } = await client.ask({ cmd: "token.create", name: "ci", scopes: ["read"] });
+    assertEquals(await isTaken(disk.directory, token), true);
+    disk.fill();
+    await sendUntilRefused(client);
+    for (let tries = 0; tries < 2; tries++) {
+      const refusal = await client.ask({ cmd: "token.revoke", id: "ci" });
+      assertEquals(refusal.error, "storage_full", JSON.stringify(refusal));
+      assertStringIncludes(refusal.message, "revoked until the next start, not stored yet");
+      assertEquals(await isTaken(disk.directory, token), false);
+    }
+    disk.free();
+    await eventually(async () => {
+      // What a start would find now.
+      await using copy = new TestDirectory();
+      for (const { name } of Deno.readDirSync(disk.directory)) {
+        const isKept = /^(events\.kv|ipc-token)/.test(name) && !name.endsWith("-shm");
+        if (isKept) Deno.copyFileSync(join(disk.directory, name), copy.at(name));
+      }
+      await using _copied = await startProcess(copy.path).ready();
+      return !await isTaken(copy.path, token);
+    }, "the revocation to be stored");
+  },
+});
+
+async function isTaken(directory: string, token: string): Promise<boolean> {
+  using client = await RawClient.connect(join(directory, "postern.sock"));
+  await client.hello();
+  return (await client.ask({ cmd: "auth", token })).ok;
+}
 
 async function greeted(directory: string): Promise<RawClient> {
   const client = await RawClient.connect(join(directory, "postern.sock"));

@@ -65,7 +65,9 @@ Deno.test("a daemon that stops is not ready, and touches no disk to say so", () 
     consumers: { list: () => [] },
     connectionCount: () => 0,
   } as unknown as Services;
-  const options = { directory: "/nowhere/at/all", uid: null, store: { isFailing: false } };
+  const diagnostics = { debug() {}, info() {}, warn() {}, error() {} };
+  const store = { isFailing: false };
+  const options = { directory: "/nowhere/at/all", uid: null, store, diagnostics };
   const health = new Health(services, options);
   health.stopping = true;
   const { ready, status } = health.report();
@@ -85,6 +87,9 @@ for (const [probe, component] of [[PROBES[0]!, "disk"], [PROBES[1]!, "log_direct
     clear();
     await until(http, "healthy");
     assertMatch(await http.text("/metrics"), /^postern_healthy 1$/m);
+    const told = daemon.logged.filter(({ fields }) => fields?.component === component);
+    assertEquals(told.map(({ level }) => level), ["error", "info"], "each change is logged once");
+    for (const { fields } of told) assertMatch(String(fields?.reason ?? fields?.failed), /refused/);
   });
 }
 

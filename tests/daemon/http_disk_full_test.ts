@@ -66,6 +66,10 @@ Deno.test({
       const blob = await http.json("/blobs", { method: "POST", body: new Uint8Array(1_000_000) });
       assertEquals(blob.status, 201);
     });
+    await test.step("the log says what could not be written, and since when it can be again", () => {
+      const log = Deno.readTextFileSync(join(disk.directory, "log", "daemon.log"));
+      assertMatch(log, /INFO {2}can be written again component=store failed=".*disk is full/);
+    });
   },
 });
 

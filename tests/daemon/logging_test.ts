@@ -1,12 +1,6 @@
 /** The log: its lines, its level, its rotation. */
 
-import {
-  assert,
-  assertEquals,
-  assertMatch,
-  assertRejects,
-  assertStringIncludes,
-} from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { PosternError } from "../../src/core/errors.ts";
 import { defaultConfig } from "../../src/daemon/config.ts";
 import { LaunchLog } from "../../src/daemon/launch_log.ts";
@@ -105,17 +99,6 @@ Deno.test("a link in a rotated file's place is not written through", async () =>
   Deno.symlinkSync(target, test.directory.at("log", "daemon.log.1"));
   for (let index = 0; index < 500; index++) test.log.info("line", { index });
   assertEquals(Deno.readTextFileSync(target), "precious\n");
-});
-
-Deno.test("lines that cannot be written are counted, and the daemon goes on", async () => {
-  await using test = await open({ max_bytes: 4096, files: 2 });
-  const obstacle = test.directory.at("log", "daemon.log.1");
-  Deno.mkdirSync(`${obstacle}/in`, { recursive: true });
-  for (let index = 0; index < 100; index++) test.log.info("line", { index });
-  Deno.removeSync(obstacle, { recursive: true });
-  test.log.info("after");
-  assertStringIncludes(test.directory.log, "lines could not be written count=");
-  assertMatch(test.lines().at(-1)!, /after$/);
 });
 
 Deno.test("a rotation whose copy is refused leaves the rotated files as they are", async () => {

@@ -265,6 +265,10 @@ async function askHttpBadly(run: Run, owner: string): Promise<void> {
   ) {
     run.errors.push((await http.ask("/rpc", { method: "POST", body })).text);
   }
+  for (const secret of [owner, WRONG_NAMED, WRONG_CLIENT]) {
+    const headers = { "x-rdv-user-id": `for ${secret}` };
+    assertEquals((await http.rpc("token.list", {}, { headers })).status, 200);
+  }
   const headers = { "x-client-kind": "editor", "x-client-id": WRONG_CLIENT };
   const { headers: answered } = await http.rpc("token.list", {}, { headers });
   run.marks.push(answered.get("x-client-id")!);

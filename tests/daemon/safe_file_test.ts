@@ -3,6 +3,7 @@
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { PosternError } from "../../src/core/errors.ts";
 import { openOwnFile, readOwnFile, replaceOwnFile } from "../../src/daemon/safe_file.ts";
+import { fileCalls } from "../support/file_calls.ts";
 import { TestDirectory } from "../support/process.ts";
 
 const uid = Deno.uid();
@@ -93,4 +94,10 @@ Deno.test("a missing file reads as nothing, and one that is too large is refused
   assertEquals(readOwnFile(directory.at("file"), { uid, limit: 5 }), "12345");
   const read = () => readOwnFile(directory.at("file"), { uid, limit: 4 });
   assertEquals(assertThrows(read, PosternError).code, "too_large");
+});
+
+Deno.test("a file that was replaced is on disk under its name: text, rename and directory, in this order", async () => {
+  await using directory = new TestDirectory();
+  const calls = fileCalls(() => replaceOwnFile(directory.at("own"), "text", { uid }));
+  assertEquals(calls, ["truncate", "sync file", "rename own", "sync directory"]);
 });

@@ -105,7 +105,7 @@ Deno.test("SIGHUP takes a replaced token at once", async () => {
   const old = directory.read("ipc-token").trim();
   Deno.removeSync(directory.at("ipc-token"));
   process.signal("SIGHUP");
-  await process.says(/SIGHUP: read again/);
+  await process.says(/SIGHUP: read again; another owner token is valid now$/);
   const fresh = directory.read("ipc-token").trim();
   assert(fresh !== old);
   assertEquals((await authenticate(directory.at("postern.sock"), old)).ok, false);

@@ -1,6 +1,14 @@
 /** Tokens on a running daemon: what each may do, in every way of talking, and how they come and go. */
 
-import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertNotEquals,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
+import { PosternError } from "../../src/core/errors.ts";
 import { SCOPES } from "../../src/core/principal.ts";
 import { OPERATIONS } from "../../src/operations/registry.ts";
 import { expectError } from "../support/expect.ts";
@@ -251,6 +259,27 @@ Deno.test("a token file that was replaced takes effect at once with a reload, an
   assertEquals(await answerTo(daemon, second), "auth_failed");
   assertEquals(await answerTo(daemon, "ab".repeat(32)), "accepted");
   assertEquals(await answerTo(daemon, named.token), "accepted");
+});
+
+Deno.test("a replaced owner token is in the audit and the log, and so is a file that holds none", async () => {
+  await using daemon = await startTestDaemon();
+  const reloads = () =>
+    daemon.audit().filter(({ op }) => op === "token.reload").map(({ outcome }) => outcome);
+  const told = () => daemon.logged.filter(({ message }) => /another owner token/.test(message));
+  await daemon.reload();
+  assertEquals([reloads(), told().length], [[], 0], "the same token");
+  Deno.writeTextFileSync(daemon.tokenPath, "ab".repeat(32));
+  await daemon.reload();
+  assertEquals([reloads(), told().length], [["ok"], 1]);
+  Deno.writeTextFileSync(daemon.tokenPath, "no token");
+  const refusal = await assertRejects(() => daemon.reload(), PosternError);
+  assertStringIncludes(refusal.message, "the owner token from before is still valid");
+  assertEquals([reloads(), told().length], [["ok", "invalid_params"], 1]);
+  assertEquals(await answerTo(daemon, "ab".repeat(32)), "accepted");
+  Deno.removeSync(daemon.tokenPath);
+  await daemon.reload();
+  assertEquals(reloads(), ["ok", "invalid_params", "ok"], "a missing file is made anew");
+  assertEquals(await answerTo(daemon, Deno.readTextFileSync(daemon.tokenPath)), "accepted");
 });
 
 for (

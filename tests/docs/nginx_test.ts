@@ -48,7 +48,8 @@ class Nginx implements AsyncDisposable {
     const port = freePort();
     const recipe = block("nginx")
       .replace("/run/postern/http.sock", join(daemon.directory, "http.sock"))
-      .replace("127.0.0.1:8080", `127.0.0.1:${port}`);
+      .replaceAll("127.0.0.1:8080", `127.0.0.1:${port}`)
+      .replace("server_name postern.example", "server_name 127.0.0.1");
     const places = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
     const config = [
       Deno.uid() === 0 ? "user root;" : "",
@@ -152,6 +153,30 @@ testWith(
     await closed;
   },
 );
+
+testWith("nginx", "-v", "a host that is not the proxy's own gets 421", async () => {
+  await using daemon = await startTestDaemon();
+  await using nginx = await Nginx.start(daemon);
+  const statusFor = async (host: string) => {
+    using raw = await Deno.connect({ port: nginx.port });
+    const head = `GET /healthz HTTP/1.1\r\n${host}Authorization: Bearer ${daemon.token}\r\n`;
+    await raw.write(new TextEncoder().encode(`${head}Connection: close\r\n\r\n`));
+    const answer = await new Response(raw.readable).text();
+    return Number(answer.split(" ")[1]);
+  };
+  assertEquals(await statusFor("Host: 127.0.0.1\r\n"), 200);
+  for (const host of ["attacker.example", "localhost", "127.0.0.1.attacker.example"]) {
+    assertEquals(await statusFor(`Host: ${host}\r\n`), 421, host);
+  }
+});
+
+testWith("nginx", "-v", "with trust_socket everybody behind the proxy is the owner", async () => {
+  await using daemon = await startTestDaemon({ config: { trust_socket: true } });
+  await using nginx = await Nginx.start(daemon);
+  const body = '{"jsonrpc":"2.0","id":1,"method":"token.list"}';
+  const answer = await fetch(nginx.url("/rpc"), { method: "POST", body });
+  assertEquals([answer.status, (await answer.json()).result], [200, { tokens: [] }]);
+});
 
 testWith("systemd-analyze", "--version", "systemd has nothing against the unit", async () => {
   const directory = await Deno.makeTempDir({ prefix: "postern_unit_" });

@@ -91,9 +91,10 @@ async function save(
   hash: string,
   path: string,
 ): Promise<number> {
-  const part = `${path}.part`;
+  // A name that nothing has: a file beside it is not ours to overwrite, nor to remove.
+  const part = `${path}.${crypto.randomUUID()}.part`;
+  using file = Deno.openSync(part, { write: true, createNew: true });
   try {
-    using file = Deno.openSync(part, { write: true, create: true, truncate: true });
     const bytes = await checked(content, hash, async (chunk) => {
       for (let at = 0; at < chunk.length;) at += await file.write(chunk.subarray(at));
     });

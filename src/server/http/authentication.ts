@@ -8,7 +8,7 @@
 
 import { PosternError } from "../../core/errors.ts";
 import type { Principal } from "../../core/principal.ts";
-import type { Tokens } from "../../core/tokens.ts";
+import { MAX_TOKENS, type Tokens } from "../../core/tokens.ts";
 import { audit } from "../../operations/observe.ts";
 import { invoke } from "../../operations/registry.ts";
 import type { ServerContext } from "../context.ts";
@@ -23,8 +23,8 @@ const MAX_WAITING = 64;
 const FORGET_FAILURES_MS = 10_000;
 /** How often the audit notes that a token was shown, however many requests show it. */
 const LOGIN_NOTED_MS = 60_000;
-/** Tokens of which that is remembered. */
-const LOGINS_KEPT = 1001;
+/** Tokens of which that is remembered: every named one, and the owner's. */
+const LOGINS_KEPT = MAX_TOKENS + 1;
 /** Characters of an on-behalf-of in the audit. */
 const USER_CHARS = 128;
 

@@ -25,13 +25,18 @@ export interface OpenBlob {
 export interface Blobs {
   /**
    * @param announcedBytes What the client says it will send; 0 if it does not.
+   * @param tokenId Whose it is: one token may not take all places.
    * @throws PosternError `too_large`, `too_many`, `storage_full`, `timeout`; `invalid_request` when it is cut off.
    */
-  put(content: AsyncIterable<Uint8Array>, announcedBytes: number): Promise<StoredBlob>;
+  put(
+    content: AsyncIterable<Uint8Array>,
+    announcedBytes: number,
+    tokenId: string,
+  ): Promise<StoredBlob>;
   /** @throws PosternError `not_found`; `invalid_params` for what is no hash. */
   find(hash: string): { readonly bytes: number };
-  /** @throws PosternError as `find` */
-  open(hash: string): OpenBlob;
+  /** @throws PosternError as `find`, `too_many` */
+  open(hash: string, tokenId: string): OpenBlob;
 }
 
 const PUT = { name: "blob.put", scope: "send", what: "POST /blobs" } as const;
@@ -49,7 +54,7 @@ export function blobRoutes(blobs: Blobs, services: Services): Route[] {
         const stored = await invokeOutside(
           PUT,
           { services, caller },
-          () => blobs.put(request.body ?? nothing(), announced),
+          () => blobs.put(request.body ?? nothing(), announced, caller.principal!.tokenId),
         );
         metrics.bytesReceived += stored.bytes;
         const blob = { ...stored, url: `/blobs/${stored.hash}` };
@@ -65,7 +70,7 @@ export function blobRoutes(blobs: Blobs, services: Services): Route[] {
         const { bytes, content } = await invokeOutside(
           GET,
           { services, caller },
-          () => find(blobs, request, params),
+          () => find(blobs, { request, params, tokenId: caller.principal!.tokenId }),
         );
         if (content !== null) metrics.bytesSent += bytes;
         return new Response(content === null ? null : answers.stream(content), {
@@ -86,10 +91,13 @@ export function blobRoutes(blobs: Blobs, services: Services): Route[] {
 /** For `HEAD` no file is opened: nobody would read it, and so nobody close it. */
 function find(
   blobs: Blobs,
-  { method }: Request,
-  { hash = "" }: Exchange["params"],
+  { request, params: { hash = "" }, tokenId }: Pick<Exchange, "request" | "params"> & {
+    readonly tokenId: string;
+  },
 ): { readonly bytes: number; readonly content: ReadableStream<Uint8Array> | null } {
-  return method === "HEAD" ? { ...blobs.find(hash), content: null } : blobs.open(hash);
+  return request.method === "HEAD"
+    ? { ...blobs.find(hash), content: null }
+    : blobs.open(hash, tokenId);
 }
 
 async function* nothing(): AsyncGenerator<Uint8Array> {}

@@ -10,7 +10,7 @@ export function idleDaemon(change: Partial<RunningDaemon> = {}): RunningDaemon {
     closed,
     close: (reason = "close") => Promise.resolve(resolve(reason)),
     reload: () => Promise.resolve([]),
-    reloadToken: () => Promise.resolve(),
+    reloadToken: () => Promise.resolve(false),
     ...change,
   };
 }
