@@ -52,6 +52,11 @@ export class OpenTurns {
     if (this.#ended.size > MAX_ENDED) this.#ended.delete(this.#ended.keys().next().value!);
   }
 
+  /** The session of a turn, if it is open. */
+  find(turnId: string): SessionTurns | undefined {
+    return this.#open.get(turnId)?.turns;
+  }
+
   /**
    * The session of an open turn.
    *

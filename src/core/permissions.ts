@@ -55,13 +55,15 @@ export interface PermissionsOptions {
   readonly news: News;
   /** The documents of the store among which the requests are. */
   readonly documents: readonly Document[];
+  /** Whether there is still somebody who would do what is asked of this turn. */
+  readonly isOpenTurn: (turnId: string) => boolean;
 }
 
 interface Pending {
   request: PermissionRequest;
   /** Where the log tells of it; `null` where that is not known, behind a restart. */
   seq: number | null;
-  /** Asked for and not yet on disk; nobody else knows of it. */
+  /** Not yet on disk; nobody else knows of it. */
   isNew: boolean;
   /** Who is to be the originator once that is on disk. */
   heir: string | null;
@@ -78,6 +80,7 @@ export class Permissions {
   readonly #journal: Journal;
   readonly #clock: Clock;
   readonly #news: News;
+  readonly #isOpenTurn: (turnId: string) => boolean;
   /** In the order of their asking. */
   readonly #pending = new Map<string, Pending>();
   /** In the order of their ends. */
@@ -85,10 +88,11 @@ export class Permissions {
   readonly #waits = new DecisionWaits();
   #stopped = false;
 
-  constructor(journal: Journal, { clock, news, documents }: PermissionsOptions) {
+  constructor(journal: Journal, { clock, news, documents, isOpenTurn }: PermissionsOptions) {
     this.#journal = journal;
     this.#clock = clock;
     this.#news = news;
+    this.#isOpenTurn = isOpenTurn;
     const stored = documents.filter(({ key }) => key[0] === "permission").map(permissionIn);
     const isResolved = (one: typeof stored[number]): one is ResolvedPermission => "outcome" in one;
     const resolved = stored.filter(isResolved).sort((a, b) => a.resolvedMs - b.resolvedMs);
@@ -113,8 +117,7 @@ export class Permissions {
   }
 
   /**
-   * What an originator has to answer and is not told by the log behind a place, as the log told it once. After a
-   * restart some may be told by the log as well.
+   * What an originator has to answer and the log does not tell behind a place; after a restart some may be in both.
    *
    * @param place The seq behind which the originator reads; each of them bears it.
    */
@@ -265,7 +268,8 @@ export class Permissions {
 
   #endIfDue(pending: Pending): void {
     if (pending.changing !== null) return;
-    const { requester, expiresMs } = pending.request;
+    const { requester, expiresMs, turnId } = pending.request;
+    if (turnId !== null && !this.#isOpenTurn(turnId)) pending.isAbandoned = true;
     if (expiresMs <= this.#clock.now()) this.#timeOut(pending);
     else if (pending.isAbandoned) {
       this.#resolve(pending, { outcome: "cancelled", by: requester, answer: null });

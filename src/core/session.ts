@@ -8,19 +8,19 @@
 import type { Document, DocumentWrite } from "./ports.ts";
 import type { Runner } from "./runners.ts";
 
-/** A conversation that turns belong to. */
-export interface Session {
-  readonly id: string;
+/** What a session says of itself. */
+export interface SessionDefinition {
   /** Name of the runner that is to run its turns; `null` for whoever attaches to it. */
   readonly runner: string | null;
   readonly title: string | null;
-  readonly createdMs: number;
+  /** How long requests for permission of its turns wait; `null` for as long as any other. */
+  readonly permissionTimeoutSecs: number | null;
 }
 
-/** What a session says of itself. */
-export interface SessionDefinition {
-  readonly runner: string | null;
-  readonly title: string | null;
+/** A conversation that turns belong to. */
+export interface Session extends SessionDefinition {
+  readonly id: string;
+  readonly createdMs: number;
 }
 
 /** A message to a session. */
@@ -81,8 +81,14 @@ export interface SessionState {
 
 /** What stores a session. */
 export function sessionWrite(session: Session, lastMs: number): DocumentWrite {
-  const { id, runner, title, createdMs } = session;
-  const fields = { runner, title, created_ms: createdMs, last_ms: lastMs };
+  const { id, runner, title, permissionTimeoutSecs, createdMs } = session;
+  const fields = {
+    runner,
+    title,
+    permission_timeout_secs: permissionTimeoutSecs,
+    created_ms: createdMs,
+    last_ms: lastMs,
+  };
   return { key: ["session", id], content: { fields } };
 }
 
@@ -137,6 +143,7 @@ export function storedSessions(
       id,
       runner: fields.runner as string | null,
       title: fields.title as string | null,
+      permissionTimeoutSecs: fields.permission_timeout_secs as number | null | undefined ?? null,
       createdMs: fields.created_ms as number,
     };
     sessions.set(id, { session, lastMs: fields.last_ms as number, turns: [] });

@@ -39,6 +39,13 @@ export const MAX_WAITING_CHARS = 16 * 1024 * 1024;
 /** How exactly it is kept when a session was used last: each use would be a write. */
 const LAST_USED_STEP_MS = 3_600_000;
 
+/** What a message makes of a session that there is none of. */
+const UNDEFINED_SESSION: SessionDefinition = {
+  runner: null,
+  title: null,
+  permissionTimeoutSecs: null,
+};
+
 /** A session as others see it. */
 export interface SessionView {
   readonly session: Session;
@@ -99,16 +106,16 @@ export class Sessions {
    *
    * @throws PosternError `conflict` for one that says otherwise, `too_many`.
    */
-  create(sessionId: string, { runner, title }: SessionDefinition): Ticket<SessionView> {
+  create(sessionId: string, definition: SessionDefinition): Ticket<SessionView> {
     const known = this.#sessions.get(sessionId)?.decided.session;
-    if (known !== undefined && (known?.runner !== runner || known.title !== title)) {
+    if (known !== undefined && !(known !== null && isDefinedAs(known, definition))) {
       throw new PosternError(
         "conflict",
-        `session.create: there is a session ${shown(sessionId)} with another runner or title`,
+        `session.create: there is a session ${shown(sessionId)} that is defined otherwise`,
       );
     }
     const created = known === undefined
-      ? this.#create("session.create", sessionId, { runner, title })
+      ? this.#create("session.create", sessionId, definition)
       : this.#creating.get(sessionId) ?? Ticket.of(undefined);
     const turns = this.#sessions.get(sessionId)!;
     return created.map(() => this.#view(turns));
@@ -271,6 +278,11 @@ export class Sessions {
     return null;
   }
 
+  /** The session of an open turn, or `null`. */
+  sessionOfTurn(turnId: string): Session | null {
+    return this.#turns.find(turnId)?.decided.session ?? null;
+  }
+
   #view(turns: SessionTurns): SessionView {
     const { stored, lastMs } = turns;
     const session = stored.session!;
@@ -285,7 +297,7 @@ export class Sessions {
   #ensure(sessionId: string): SessionTurns {
     const known = this.#sessions.get(sessionId);
     if (known !== undefined) return known;
-    this.#create("session.send", sessionId, { runner: null, title: null });
+    this.#create("session.send", sessionId, UNDEFINED_SESSION);
     return this.#sessions.get(sessionId)!;
   }
 
@@ -351,6 +363,12 @@ export class Sessions {
       for (const turn of turns) this.#turns.enter(turn.id, { turns: made, chars: charsOf(turn) });
     }
   }
+}
+
+function isDefinedAs(session: Session, definition: SessionDefinition): boolean {
+  const { runner, title, permissionTimeoutSecs } = definition;
+  return session.runner === runner && session.title === title &&
+    session.permissionTimeoutSecs === permissionTimeoutSecs;
 }
 
 function charsOf({ text, data }: Pick<Turn, "text" | "data">): number {

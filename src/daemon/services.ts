@@ -87,7 +87,11 @@ export function makeServices(parts: ServiceParts, hooks: ServiceHooks): DaemonSe
     records: new Records(log, stored),
     recordPolicy: new RecordPolicy(config.records),
     clients: new Clients(log, { ...stored, secrets: SECRETS }),
-    permissions: new Permissions(log, { ...stored, news }),
+    permissions: new Permissions(log, {
+      ...stored,
+      news,
+      isOpenTurn: (turnId) => services.sessions.sessionOfTurn(turnId) !== null,
+    }),
     sessions: new Sessions(log, {
       ...stored,
       news,

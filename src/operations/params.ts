@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { PosternError, shown } from "../core/errors.ts";
 import { isTopic, isTopicPattern, KINDS } from "../core/event.ts";
+import { MAX_TIMEOUT_MS } from "../core/permissions.ts";
 import { utf8Length } from "../core/text.ts";
 
 /** The highest seq that a number can name exactly. */
@@ -87,3 +88,9 @@ export function invalidParams(operation: string, error: z.ZodError): PosternErro
 function shownPath(path: string): string {
   return path.length > 64 ? `${path.slice(0, 61)}...` : path;
 }
+
+/** The longest time of a request for permission, in seconds. */
+export const MAX_PERMISSION_SECS = MAX_TIMEOUT_MS / 1000;
+
+/** How long a request for permission waits. */
+export const permissionSecs: z.ZodNumber = z.number().positive().max(MAX_PERMISSION_SECS);

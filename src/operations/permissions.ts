@@ -8,11 +8,11 @@ import {
   type PermissionRequest,
   type ResolvedPermission,
 } from "../core/permission.ts";
-import { MAX_PENDING_EACH, MAX_TIMEOUT_MS } from "../core/permissions.ts";
+import { MAX_PENDING_EACH } from "../core/permissions.ts";
 import { JsonText, utf8Length } from "../core/text.ts";
 import { requireClient } from "./clients.ts";
 import { type Caller, type Context, defineOperation } from "./operation.ts";
-import { boundedText } from "./params.ts";
+import { boundedText, MAX_PERMISSION_SECS, permissionSecs } from "./params.ts";
 
 /** Bytes of an input as JSON. */
 const MAX_INPUT_BYTES = 48 * 1024;
@@ -20,14 +20,12 @@ const MAX_INPUT_BYTES = 48 * 1024;
 const MAX_RESULT_BYTES = 16 * 1024;
 const MAX_RATIONALE_BYTES = 4096;
 const MAX_TOOL_BYTES = 256;
-const MAX_SECS = MAX_TIMEOUT_MS / 1000;
 /** Bytes of a reply's requests. */
 const MAX_REPLY_BYTES = 1024 * 1024 - 1024;
 
 const requestId = z.string().min(1).max(64);
 const originator = z.string().min(1).max(64).describe("public name of a client");
 const milliseconds = z.number().int().describe("epoch milliseconds");
-const secs = z.number().positive().max(MAX_SECS);
 const input = z.unknown().describe("any JSON value, at most 48 KiB");
 
 const requestParams = {
@@ -40,7 +38,9 @@ const requestParams = {
     .describe("who may answer; the turn's if there is one, else the caller itself"),
   mode: z.enum(PERMISSION_MODES).default("interactive")
     .describe("which of the configured times it waits"),
-  timeout_s: secs.optional().describe(`a time of its own in seconds, at most ${MAX_SECS}`),
+  timeout_s: permissionSecs.optional().describe(
+    `a time of its own in seconds, at most ${MAX_PERMISSION_SECS}; before that of the turn's session`,
+  ),
   cancel_on_disconnect: z.boolean().default(false)
     .describe("withdraw it when this connection ends; on a socket or WebSocket"),
 };
@@ -180,7 +180,9 @@ export const PERMISSION_REFRESH_TIMEOUT = defineOperation({
   audited: true,
   params: z.object({
     request_id: requestId,
-    extend_s: secs.describe(`seconds beyond the present end; it is at most ${MAX_SECS} from now`),
+    extend_s: permissionSecs.describe(
+      `seconds beyond the present end; it is at most ${MAX_PERMISSION_SECS} from now`,
+    ),
   }),
   result: z.object({ request_id: z.string(), expires_at: milliseconds }),
   handle({ request_id, extend_s }, context) {
@@ -254,9 +256,14 @@ function originatorOf(
   );
 }
 
-function expiryOf({ mode, timeout_s }: RequestParams, { services }: Context): number {
-  const { clock, limits } = services;
-  return Math.round(clock.now() + (timeout_s ?? limits.permissionTimeoutSecs[mode]) * 1000);
+/** Its own time, else that of its turn's session, else the mode's. */
+function expiryOf(
+  { mode, timeout_s, turn_id }: RequestParams,
+  { services: { clock, limits, sessions } }: Context,
+): number {
+  const session = turn_id === undefined ? null : sessions.sessionOfTurn(turn_id);
+  const secs = timeout_s ?? session?.permissionTimeoutSecs ?? limits.permissionTimeoutSecs[mode];
+  return Math.round(clock.now() + secs * 1000);
 }
 
 function inputText(input: unknown): string {

@@ -5,7 +5,7 @@ import { PosternError } from "../core/errors.ts";
 import type { Runner } from "../core/runners.ts";
 import type { SessionView } from "../core/sessions.ts";
 import { type Caller, type Context, defineOperation } from "./operation.ts";
-import { boundedText } from "./params.ts";
+import { boundedText, permissionSecs } from "./params.ts";
 
 const sessionId = z.string().regex(/^[A-Za-z0-9._:-]{1,128}$/, {
   error: "a session's id must be 1 to 128 of [A-Za-z0-9._:-]",
@@ -24,6 +24,9 @@ const described = {
   session_id: z.string(),
   runner: z.string().nullable().describe("name of the runner that is to run its turns"),
   title: z.string().nullable(),
+  permission_timeout_s: z.number().nullable().describe(
+    "how long requests for permission of its turns wait; null for as long as any other",
+  ),
   created_at: milliseconds,
   last_used_at: milliseconds.describe("of the last message; after a restart to the hour"),
   attached: z.boolean().describe("whether a runner is attached that its turns are given to"),
@@ -40,11 +43,15 @@ export const SESSION_CREATE = defineOperation({
       "name of the runner that is to run its turns; without one a runner attaches to the session",
     ),
     title: title.optional(),
+    permission_timeout_s: permissionSecs.optional().describe(
+      "how many seconds requests for permission of its turns wait, where they name no time",
+    ),
   }),
   result: z.object(described),
-  handle({ session_id, runner = null, title = null }, { services }) {
+  handle({ session_id, runner = null, title = null, permission_timeout_s = null }, { services }) {
     const { sessions, newId } = services;
-    return sessions.create(session_id ?? newId(), { runner, title }).map(descriptionOf);
+    const definition = { runner, title, permissionTimeoutSecs: permission_timeout_s };
+    return sessions.create(session_id ?? newId(), definition).map(descriptionOf);
   },
 });
 
@@ -202,6 +209,7 @@ function descriptionOf({ session, lastMs, isServed, turns }: SessionView) {
     session_id: session.id,
     runner: session.runner,
     title: session.title,
+    permission_timeout_s: session.permissionTimeoutSecs,
     created_at: session.createdMs,
     last_used_at: lastMs,
     attached: isServed,

@@ -362,3 +362,17 @@ Deno.test("of what was decided the newest is remembered, in memory and on disk",
   const { length } = opened.store.documents;
   assert(length >= MAX_RESOLVED && length <= MAX_RESOLVED + excess, `${length} are kept`);
 });
+
+Deno.test("a request whose turn has ended is withdrawn with the next look, and told once", async () => {
+  const opened = openPermissions();
+  await ask(opened, "gone", { turnId: "ended" }).promise();
+  await ask(opened, "here", { turnId: "open" }).promise();
+  opened.permissions.expire();
+  opened.permissions.expire();
+  await opened.log.drain();
+  assertEquals(idsFor(opened, "owner"), ["here"]);
+  const ends = (await told(opened)).filter(({ topic }) => topic === "permission.resolved");
+  assertEquals(ends.map(({ payload }) => [payload.request_id, payload.outcome]), [
+    ["gone", "cancelled"],
+  ]);
+});

@@ -19,12 +19,12 @@ import {
 } from "../support/test_sessions.ts";
 
 const FULL = new PosternError("storage_full", "no room");
-const PLAIN = { runner: null, title: null };
+const PLAIN = { runner: null, title: null, permissionTimeoutSecs: null };
 
 function create(
   { sessions }: TestSessions,
   id: string,
-  definition: Partial<{ runner: string; title: string }> = {},
+  definition: Partial<{ runner: string; title: string; permissionTimeoutSecs: number }> = {},
 ): Promise<unknown> {
   return attempt(() => sessions.create(id, { ...PLAIN, ...definition }));
 }
@@ -35,12 +35,13 @@ function ids({ sessions }: TestSessions): string[] {
 
 Deno.test("a session is there when it is on disk, tells nobody, and survives a restart", async () => {
   const opened = openSessions();
-  const created = create(opened, "s", { runner: "echo", title: "A title" });
+  const definition = { runner: "echo", title: "A title", permissionTimeoutSecs: 60 };
+  const created = create(opened, "s", definition);
   assertEquals(ids(opened), []);
   await created;
   assertEquals(await news(opened), []);
   const { session, turns, isServed } = restarted(opened).sessions.get("test", "s");
-  assertEquals(session, { id: "s", runner: "echo", title: "A title", createdMs: 1_000_000 });
+  assertEquals(session, { id: "s", ...definition, createdMs: 1_000_000 });
   assertEquals([turns, isServed], [[], false]);
 });
 
@@ -51,6 +52,8 @@ Deno.test("the same session made twice is one, and another under its id is confl
   await Promise.all(both);
   assertEquals(await codeOf(create(opened, "s", { runner: "echo" })), "ok");
   assertEquals(await codeOf(create(opened, "s", { runner: "echo", title: "t" })), "conflict");
+  const otherTime = { runner: "echo", permissionTimeoutSecs: 5 };
+  assertEquals(await codeOf(create(opened, "s", otherTime)), "conflict");
 });
 
 Deno.test("a session that cannot be stored is none, and so is the turn that was asked of it", async () => {

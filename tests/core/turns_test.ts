@@ -249,7 +249,8 @@ Deno.test("an end that cannot be stored is no end: its asker is told, and can en
 Deno.test("what stands on something that could not be stored is not stored either", async () => {
   const opened = openSessions();
   const runner = new Runner();
-  await opened.sessions.create("s", { runner: null, title: null }).promise();
+  await opened.sessions.create("s", { runner: null, title: null, permissionTimeoutSecs: null })
+    .promise();
   opened.sessions.attach(runner, { sessionId: "s" });
   opened.store.failNext(FULL);
   const begun = opened.store.commitBegins();

@@ -199,3 +199,29 @@ Deno.test("by HTTP one sends, reads and cancels, but is no runner", async () => 
   assertEquals((await call("session.cancel", { turn_id: result.turn_id })).result, {});
   assertEquals((await call("session.get", { session_id: "s" })).result.open_turns, 0);
 });
+
+Deno.test("requests of a turn wait as its session says, unless they say otherwise, and go with the turn", async () => {
+  await using daemon = await startTestDaemon();
+  const { client } = await identified(daemon, "runner");
+  const create = { cmd: "session.create", session_id: "s", permission_timeout_s: 7 };
+  assertEquals((await client.ask(create)).permission_timeout_s, 7);
+  await client.ask({ cmd: "session.attach", session_id: "s" });
+  const { turn_id } = await client.ask({ cmd: "session.send", session_id: "s", text: "x" });
+  const request = { cmd: "permission.request", tool: "Bash", input: 1, turn_id };
+  const secs = async (more: Line = {}) => {
+    const before = Date.now();
+    const { expires_at } = await client.ask({ ...request, ...more });
+    return Math.round((expires_at - before) / 1000);
+  };
+  assertEquals([await secs(), await secs({ mode: "unattended" })], [7, 7]);
+  assertEquals(await secs({ timeout_s: 100 }), 100);
+  assertEquals((await client.ask({ cmd: "permission.list" })).pending.length, 3);
+  await client.ask({ cmd: "turn.emit", turn_id, type: "completed" });
+  // The daemon looks once a second.
+  while ((await client.ask({ cmd: "permission.list" })).pending.length > 0);
+  const { events } = await client.ask({ cmd: "event.read", topics: ["permission.resolved"] });
+  assertEquals(
+    events.map(({ envelope }: Line) => envelope.payload.outcome),
+    Array(3).fill("cancelled"),
+  );
+});

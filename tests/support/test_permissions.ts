@@ -25,7 +25,8 @@ export function openPermissions(opened: TestLog = openTestLog()): TestPermission
   const identity = { agentId: "me", publicKey: "", name: "test", version: "0", startedAtMs: 0 };
   const news = newsOf({ identity, clock, newId: () => crypto.randomUUID() });
   const { documents } = store.state;
-  return { ...opened, permissions: new Permissions(log, { clock, news, documents }) };
+  const isOpenTurn = (turnId: string) => turnId !== "ended";
+  return { ...opened, permissions: new Permissions(log, { clock, news, documents, isOpenTurn }) };
 }
 
 /** What a daemon finds that starts after this one was killed. */
@@ -37,9 +38,15 @@ export function crashed(opened: TestPermissions): TestPermissions {
 export function ask(
   { permissions, clock }: TestPermissions,
   id: string,
-  asked: { requester?: string; originator?: string; secs?: number; departure?: Departure } = {},
+  asked: {
+    requester?: string;
+    originator?: string;
+    turnId?: string;
+    secs?: number;
+    departure?: Departure;
+  } = {},
 ): Ticket<PermissionRequest> {
-  const { requester = "runner", originator = "owner", secs = 60, departure } = asked;
+  const { requester = "runner", originator = "owner", turnId = null, secs = 60, departure } = asked;
   const expiresMs = clock.now() + secs * 1000;
   return permissions.request({
     id,
@@ -48,7 +55,7 @@ export function ask(
     rationale: null,
     requester,
     originator,
-    turnId: null,
+    turnId,
     expiresMs,
   }, departure ?? null);
 }

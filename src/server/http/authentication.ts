@@ -6,7 +6,7 @@
  * all, and right ones for none. Bounds: `MAX_WAITING` refusals held back at once, `LOGINS_KEPT` tokens remembered.
  */
 
-import { PosternError } from "../../core/errors.ts";
+import { PosternError, withoutSecrets } from "../../core/errors.ts";
 import type { Principal } from "../../core/principal.ts";
 import { MAX_TOKENS, type Tokens } from "../../core/tokens.ts";
 import { audit } from "../../operations/observe.ts";
@@ -153,7 +153,9 @@ function asHex(token: string): string {
 
 /** On whose behalf a service asks; for the audit only. */
 function userIn(headers: Headers): string | null {
-  return headers.get("x-rdv-user-id")?.slice(0, USER_CHARS) ?? null;
+  const user = headers.get("x-rdv-user-id");
+  // Before the cut: what is left of a secret would not be known as one.
+  return user === null ? null : withoutSecrets(user).slice(0, USER_CHARS);
 }
 
 function tooManyFailures(retryAfterMs: number): PosternError {
