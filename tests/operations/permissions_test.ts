@@ -391,6 +391,7 @@ function runnerOf(transport: Transport): Context {
       newId: () => "r1",
       mayActFor: (_caller: unknown, name: string) => ["o-runner", "owner"].includes(name),
       turnOriginator: (_caller: unknown, turn: string) => turn === "t" ? "owner" : null,
+      sessions: { sessionOfTurn: () => null },
     },
   } as unknown as Context;
 }
