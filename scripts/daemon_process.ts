@@ -6,7 +6,7 @@
  */
 
 import { fromFileUrl, join, resolve } from "@std/path/posix";
-import { BUNDLE_FLAGS } from "../src/client/spawn.ts";
+import { BUNDLE_FLAGS, HEAP_BOUND } from "../src/client/spawn.ts";
 
 /** The repository. */
 export const ROOT = fromFileUrl(new URL("..", import.meta.url));
@@ -17,7 +17,8 @@ export interface Program {
   readonly args: readonly string[];
 }
 
-const RUN = ["run", "-A", "--no-prompt", "--no-remote"];
+/** As every task and `postern start` run it. */
+const RUN = ["run", "-A", "--no-prompt", "--no-remote", HEAP_BOUND];
 
 /** Postern from this repository. */
 export const POSTERN: Program = { path: Deno.execPath(), args: [...RUN, join(ROOT, "main.ts")] };
