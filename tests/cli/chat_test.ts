@@ -156,13 +156,32 @@ Deno.test("a queued turn outlives a restart, and nothing of it is lost to who wa
   assertEquals(told, Array.from({ length: 100 }, (_, n) => String(n)));
 });
 
-Deno.test("a session with another runner is told, and nothing is sent", async () => {
+Deno.test("a session that is there with this runner and a title is gone on with", async () => {
+  await using daemon = await startTestDaemon();
+  await using runner = await TestRunner.attach(daemon);
+  await using client = await connect({ dir: daemon.directory });
+  await client.call("session.create", { session_id: "s", runner: "r", title: "Notes" });
+  const done = postern(chatArgs(daemon, "x"));
+  await runner.emit(await runner.next(), "completed");
+  assertEquals((await done).code, 0);
+});
+
+Deno.test("a session with another runner, or none, is told with what to do, and nothing is sent", async () => {
   await using daemon = await startTestDaemon();
   await using client = await connect({ dir: daemon.directory });
-  await client.call("session.create", { session_id: "s", runner: "other" });
-  const { code, stderr } = await postern(chatArgs(daemon, "x"));
-  assertEquals(code, 1);
-  assertStringIncludes(stderr, "another runner");
+  await client.call("session.create", { session_id: "other", runner: "o" });
+  await client.call("session.send", { session_id: "none", text: "x" });
+  for (const [session, its] of [["other", 'the runner "o"'], ["none", "no runner"]] as const) {
+    const args = ["chat", session, "--runner", "r", "--dir", daemon.directory, "x"];
+    assertEquals(await postern(args), {
+      code: 1,
+      stdout: "",
+      stderr: `postern: chat: the session "${session}" is there with ${its}, not with "r"; ` +
+        "name another session, or leave out --runner\n",
+    });
+  }
+  const { sessions } = await client.call("session.list");
+  assertEquals(sessions.map(({ open_turns }) => open_turns).sort(), [0, 1]);
 });
 
 Deno.test({

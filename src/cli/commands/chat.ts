@@ -1,6 +1,7 @@
 /** `postern chat`: messages to a session, and what its runner answers, from a terminal or in a pipe. */
 
-import type { LinkNotice } from "../../client/mod.ts";
+import { PosternError, shown } from "../../client/errors.ts";
+import type { Client, LinkNotice } from "../../client/mod.ts";
 import { Chat } from "../chat.ts";
 import { type Command, IDENTITY_OPTION } from "../command.ts";
 import { printable } from "../output.ts";
@@ -17,7 +18,7 @@ export const command: Command = {
     "cancelled. With --json each event of a turn is a line.",
   ],
   options: [
-    { name: "runner", value: "NAME", help: "make the session with this runner if there is none" },
+    { name: "runner", value: "NAME", help: "make the session with this runner, if there is none" },
     IDENTITY_OPTION,
   ],
   examples: [
@@ -37,7 +38,7 @@ export const command: Command = {
     return await withIdentity(context, { onNotice }, async (client) => {
       const runner = values.text("runner");
       if (runner !== undefined) {
-        await client.call("session.create", { session_id: session, runner });
+        await makeSession(client, session, runner);
       }
       const chat = new Chat(client, context, session);
       if (text !== undefined) return await chat.once(text);
@@ -45,3 +46,20 @@ export const command: Command = {
     });
   },
 };
+
+/** One that is there will do if its runner is this one, whatever else it was made with. */
+async function makeSession(client: Client, session_id: string, runner: string): Promise<void> {
+  try {
+    await client.call("session.create", { session_id, runner });
+  } catch (error) {
+    if (!(error instanceof PosternError) || error.code !== "conflict") throw error;
+    const present = await client.call("session.get", { session_id });
+    if (present.runner === runner) return;
+    const its = present.runner === null ? "no runner" : `the runner ${shown(present.runner)}`;
+    throw new PosternError(
+      "conflict",
+      `chat: the session ${shown(session_id)} is there with ${its}, not with ${shown(runner)}; ` +
+        "name another session, or leave out --runner",
+    );
+  }
+}
