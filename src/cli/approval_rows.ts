@@ -31,7 +31,7 @@ interface Row {
 
 /** Keeps what waits and what is chosen, and draws them. */
 export class ApprovalRows {
-  /** A line for the last thing that happened. */
+  /** A line for the last thing that happened to a request; gone with the next request that comes or goes. */
   message = "";
   isAway = false;
   readonly #mark: (text: string) => string;
@@ -60,7 +60,10 @@ export class ApprovalRows {
   replace({ pending, has_more }: PendingList): void {
     this.#hasMore = has_more;
     const chosen = this.#chosen;
+    const before = this.#rows;
     this.#rows = pending.filter(({ request_id }) => !this.#answered.has(request_id)).map(toRow);
+    // That a person has to choose is true until one does.
+    if (this.#choosesItself && !areSame(before, this.#rows)) this.message = "";
     if (chosen !== null && this.#at < 0) {
       this.#leave("what was chosen has been decided, or is no longer yours to decide");
     }
@@ -175,6 +178,11 @@ export class ApprovalRows {
     }
     this.#rows = this.#rows.filter(({ request }) => request.request_id !== id);
   }
+}
+
+function areSame(some: readonly Row[], others: readonly Row[]): boolean {
+  return some.length === others.length &&
+    some.every(({ request }, at) => request.request_id === others[at]!.request.request_id);
 }
 
 function toRow(request: Pending): Row {

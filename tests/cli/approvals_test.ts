@@ -288,6 +288,36 @@ Deno.test("a list that was on its way does not bring back what we have answered"
   ]);
 });
 
+Deno.test("what was answered is told until the next request comes or goes", () => {
+  const rows = new ApprovalRows((text) => text);
+  const list = (...ids: string[]) => {
+    rows.replace({ pending: ids.map((id) => pending(id)), has_more: false });
+    return rows.draw(SIZE, 0).at(-1);
+  };
+  list("a", "b");
+  rows.answered("a", "approved a");
+  assertEquals(list("a", "b"), "-- approved a");
+  assertEquals(list("b"), "-- approved a");
+  assert(list("b", "c")!.includes(" T-c "));
+  rows.answered("b", "approved b");
+  assertEquals(list("c"), "-- approved b");
+  list("c", "d");
+  rows.message = "told";
+  assertEquals(list("c", "d"), "-- told");
+  assert(list("c")!.includes(" T-c "));
+});
+
+Deno.test("that nothing is chosen is told until a person chooses", () => {
+  const rows = new ApprovalRows((text) => text);
+  for (const ids of [["a", "b"], ["b"], ["b", "c"]]) {
+    rows.replace({ pending: ids.map((id) => pending(id)), has_more: false });
+  }
+  const wide = { columns: 200, rows: 24 };
+  assert(rows.draw(wide, 0).at(-1)!.endsWith("choose with the arrow keys"));
+  rows.move(1);
+  assert(rows.draw(SIZE, 0).at(-1)!.includes(" T-c "));
+});
+
 Deno.test("the time left is told in minutes and seconds, and hours before them", () => {
   const rows = new ApprovalRows((text) => text);
   rows.replace({ pending: [pending("a", { expires_at: 3_723_000 })], has_more: false });
