@@ -7,7 +7,8 @@
 
 import { readToken } from "../client/discovery.ts";
 import { findTarget, type Target } from "../client/discovery.ts";
-import { PosternError, shown } from "../client/errors.ts";
+import { PosternError } from "../client/errors.ts";
+import { whyNoKind } from "../client/identity.ts";
 import type { Client, ConnectOptions } from "../client/mod.ts";
 import type { Context } from "./command.ts";
 import { UsageError } from "./exit_codes.ts";
@@ -42,15 +43,19 @@ export async function withIdentity<T>(
   use: (client: Client) => Promise<T>,
 ): Promise<T> {
   const clientKind = values.text("as") ?? "cli";
-  if (!/^[A-Za-z0-9_-]{1,64}$/.test(clientKind)) {
-    throw new UsageError(`--as is 1 to 64 of A-Z a-z 0-9 _ and -, not ${shown(clientKind)}`);
-  }
+  requireKind(clientKind);
   const dir = values.text("dir");
   const token = await tokenFrom(values);
   const usual = { clientKind, exactNumbers: true, reconnect: { maxDelayMs: 1000 } };
   const { connect } = await import("../client/mod.ts");
   await using client = await connect({ dir, ...token, ...usual, ...how });
   return await use(client);
+}
+
+/** @throws {UsageError} for what --as gives and is no kind of client. */
+export function requireKind(kind: string): void {
+  const wrong = whyNoKind(kind);
+  if (wrong !== null) throw new UsageError(`--as: ${wrong}`);
 }
 
 /** The token that --token-file names; nothing for the daemon's own token file. */

@@ -195,7 +195,7 @@ Deno.test("ask says what is wrong with its command line, with exit code 2", asyn
     [["--tool", "Bash"], "--input is missing"],
     [["--tool", "Bash", "--input", "{no"], "--input: JSON is expected"],
     [["--tool", "Bash", "--input", "1", "--timeout", "soon"], "--timeout is a time such as 90s"],
-    [["--tool", "Bash", "--input", "1", "--as", "../x"], "--as is 1 to 64 of"],
+    [["--tool", "Bash", "--input", "1", "--as", "../x"], "--as: must be 1 to 64 of"],
   ];
   for (const [args, message] of wrong) {
     const { code, stderr } = await postern(["ask", ...args, "--dir", "/nowhere"]);

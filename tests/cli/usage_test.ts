@@ -47,6 +47,11 @@ for (
     [["config", "check", "/nowhere/x"], "/nowhere/x"],
     [["consumers", "rm"], "name"],
     [["tail", "--pretty", "--json"], "--pretty"],
+    [["approvals", "--as", "a b"], '--as: must be 1 to 64 of [A-Za-z0-9_-], got "a b"'],
+    [
+      ["run", "--name", "r", "--as", "a b", "cat"],
+      '--as: must be 1 to 64 of [A-Za-z0-9_-], got "a b"',
+    ],
   ] as [string[], string][]
 ) {
   Deno.test(`postern ${args.join(" ")} is a usage error that says ${says}`, async () => {

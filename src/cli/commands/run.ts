@@ -1,15 +1,13 @@
 /** `postern run`: any program as the runner of sessions, a process for each turn. */
 
-import { shown } from "../../client/errors.ts";
 import { type Command, type Context, IDENTITY_OPTION } from "../command.ts";
 import { UsageError } from "../exit_codes.ts";
 import { findProgram, noProgram } from "../runner/program.ts";
 import { type RunnerOrder, supervise } from "../runner/supervisor.ts";
-import { targetOf, tokenFrom } from "../session.ts";
+import { requireKind, targetOf, tokenFrom } from "../session.ts";
 
 const MAX_CONCURRENCY = 100;
 const MAX_GRACE_SECS = 3600;
-const CLIENT_KIND = /^[A-Za-z0-9_-]{1,64}$/;
 
 export const command: Command = {
   name: "run",
@@ -52,7 +50,7 @@ async function orderOf({ args: [program = "", ...args], values }: Context): Prom
   const grace = values.seconds("grace") ?? 5;
   if (grace > MAX_GRACE_SECS) throw new UsageError("--grace is an hour at most");
   const kind = values.text("as") ?? "runner";
-  if (!CLIENT_KIND.test(kind)) throw new UsageError(`--as is no kind of client: ${shown(kind)}`);
+  requireKind(kind);
   const job = {
     name,
     program: found,
