@@ -2,16 +2,29 @@
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { type Client, connect } from "../../src/client/mod.ts";
-import { postern } from "../support/cli.ts";
+import { postern, RUN } from "../support/cli.ts";
 import { CliProcess } from "../support/cli_process.ts";
 import { eventually } from "../support/eventually.ts";
 import { startTestDaemon, type TestDaemon } from "../support/in_process.ts";
+import { Terminal, whyNoTerminal } from "../support/terminal.ts";
 
 const WAIT_FOREVER = "echo up $$; while :; do sleep 0.05; done";
 
-function holding(daemon: TestDaemon, options: readonly string[], script: string): CliProcess {
+/** Ends with 8 on SIGINT. */
+const SAYS_INT = `trap 'exit 8' INT; ${WAIT_FOREVER}`;
+/** The same, of which it sends one to the command that runs it. */
+const SAYS_INT_ITSELF = `trap 'exit 8' INT; kill -INT $PPID; ${WAIT_FOREVER}`;
+
+const missing = whyNoTerminal();
+if (missing !== null) console.log(`ignored: what needs a terminal, for ${missing}`);
+
+function leaseArgs(daemon: TestDaemon, options: readonly string[], script: string): string[] {
   const args = ["with-lease", "build", "--dir", daemon.directory, ...options];
-  return new CliProcess([...args, "--", "sh", "-c", script]);
+  return [...args, "--", "sh", "-c", script];
+}
+
+function holding(daemon: TestDaemon, options: readonly string[], script: string): CliProcess {
+  return new CliProcess(leaseArgs(daemon, options, script));
 }
 
 /** The same, once the script has said something. */
@@ -101,6 +114,46 @@ Deno.test("--timeout ends the waiting with 75, and Ctrl-C with 130", async () =>
   await waiting.until(({ stderr }) => stderr.includes("-- waiting: "));
   waiting.kill("SIGINT");
   assertEquals([await waiting.ended(), waiting.stdout], [130, ""]);
+});
+
+Deno.test("with --json what it waits for is an object on stderr", async () => {
+  await using daemon = await startTestDaemon();
+  await using _held = await held(daemon);
+  await using client = await clientOf(daemon);
+  const [{ originator, fence } = { originator: "", fence: 0 }] = await leases(client);
+  await using waiting = holding(daemon, ["--wait", "--json"], "echo never");
+  await waiting.until(({ stderr }) => stderr.includes("\n"));
+  const [line, ...rest] = waiting.stderr.split("\n");
+  const { expires_at, ...told } = JSON.parse(line!).waiting;
+  assertEquals([told, typeof expires_at, rest], [{ name: "build", originator, fence }, "number", [
+    "",
+  ]]);
+});
+
+Deno.test({
+  name: "in the foreground of a terminal the program has Ctrl-C from the terminal",
+  ignore: missing !== null,
+  async fn() {
+    await using daemon = await startTestDaemon();
+    await using terminal = new Terminal(leaseArgs(daemon, [], SAYS_INT));
+    await terminal.until(({ text }) => text.includes("up"));
+    await terminal.type("\x03");
+    assertEquals(await terminal.ended(), 8);
+  },
+});
+
+Deno.test({
+  name: "in the background of a terminal SIGINT is passed on",
+  ignore: missing !== null || Deno.build.os !== "linux",
+  async fn() {
+    await using daemon = await startTestDaemon();
+    // A shell with jobs, which has a terminal because a lease's program has ours.
+    const quoted = [Deno.execPath(), ...RUN, ...leaseArgs(daemon, [], SAYS_INT_ITSELF)]
+      .map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
+    const args = ["with-lease", "shell", "--dir", daemon.directory, "--", "sh", "-mc"];
+    await using terminal = new Terminal([...args, `${quoted} & wait $!`]);
+    assertEquals(await terminal.ended(), 8);
+  },
 });
 
 Deno.test("the lease is renewed for as long as the program runs", async () => {
@@ -193,6 +246,9 @@ Deno.test("a program that is not there is 127, bad times and names are told", as
     assertEquals(code, 2);
     assert(stderr.includes(bad[0]!), stderr);
   }
+  const tooLong = await once(daemon, ["--wait", "--timeout", "25d"], "true");
+  assertEquals([tooLong.code, tooLong.stdout], [2, ""]);
+  assertStringIncludes(tooLong.stderr, "--timeout is 24 days at most");
   const name = await postern(["with-lease", "a b", "--dir", daemon.directory, "--", "true"]);
   assertEquals(name.code, 1);
   assertStringIncludes(name.stderr, "lease's name");

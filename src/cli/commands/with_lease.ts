@@ -47,7 +47,10 @@ export const command: Command = {
     }
     const ttlSecs = values.seconds("ttl") ?? 60;
     if (ttlSecs > MAX_TTL_SECS) throw new UsageError("--ttl is a day at most");
-    const waitMs = timeout === undefined ? null : 1000 * Math.min(timeout, MAX_WAIT_SECS);
+    if (timeout !== undefined && timeout > MAX_WAIT_SECS) {
+      throw new UsageError("--timeout is 24 days at most; without it there is no limit");
+    }
+    const waitMs = timeout === undefined ? null : 1000 * timeout;
     return await withIdentity(context, {}, (client) => {
       return new Guarded(context, client).run({ name, ttlSecs }, { waitMs, words });
     });
@@ -89,11 +92,11 @@ class Guarded {
     );
   }
 
-  /** What comes before the program runs ends the waiting; a terminal tells Ctrl-C to the program itself. */
+  /** What comes before the program runs ends the waiting; a terminal tells Ctrl-C to its whole foreground. */
   #pass(signal: Interrupt): void {
     this.#signal ??= signal;
     this.#interrupted.abort();
-    if (signal === "SIGINT" && isAtTerminal()) return;
+    if (signal === "SIGINT" && isInForeground()) return;
     kill(this.#child, signal);
   }
 
@@ -108,9 +111,7 @@ class Guarded {
       return await HeldLease.acquireWhenFree(this.#client, wish, {
         signal: AbortSignal.any([this.#interrupted.signal, timer.signal]),
         onHeld: async (error) => {
-          if (last?.message !== error.message) {
-            await this.#context.out.note(`-- waiting: ${printable(error.message)}`);
-          }
+          if (last?.message !== error.message) await this.#tellWaiting(wish, error);
           last = error;
         },
       });
@@ -124,6 +125,15 @@ class Guarded {
     } finally {
       clearTimeout(timeout);
     }
+  }
+
+  async #tellWaiting({ name }: LeaseWish, { message, details }: PosternError): Promise<void> {
+    const { out } = this.#context;
+    await out.note(
+      out.json
+        ? JSON.stringify({ waiting: { name, ...details } })
+        : `-- waiting: ${printable(message)}`,
+    );
   }
 
   async #hold(
@@ -183,7 +193,15 @@ function kill(child: Deno.ChildProcess | null, signal: Deno.Signal): void {
   }
 }
 
-/** Whether Ctrl-C reaches the program without us: it is in the terminal's foreground as we are. */
-function isAtTerminal(): boolean {
-  return Deno.stdin.isTerminal() || Deno.stdout.isTerminal() || Deno.stderr.isTerminal();
+/** Whether Ctrl-C reaches the program without us: it is in our process group, and so in the terminal's foreground. */
+function isInForeground(): boolean {
+  try {
+    const stat = Deno.readTextFileSync("/proc/self/stat");
+    // Behind the program's name, which may hold anything: state, parent, group, session, terminal, its foreground.
+    const [, , group, , , foreground] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return group === foreground;
+  } catch {
+    // Only Linux tells.
+    return Deno.stdin.isTerminal() || Deno.stdout.isTerminal() || Deno.stderr.isTerminal();
+  }
 }
