@@ -12,8 +12,9 @@ const WAIT_FOREVER = "echo up $$; while :; do sleep 0.05; done";
 
 /** Ends with 8 on SIGINT. */
 const SAYS_INT = `trap 'exit 8' INT; ${WAIT_FOREVER}`;
-/** The same, of which it sends one to the command that runs it. */
-const SAYS_INT_ITSELF = `trap 'exit 8' INT; kill -INT $PPID; ${WAIT_FOREVER}`;
+/** The same, of which it sends one to the command that runs it, and with 9 if that never comes back. */
+const SAYS_INT_ITSELF =
+  "trap 'exit 8' INT; kill -INT $PPID; for n in $(seq 200); do sleep 0.05; done; exit 9";
 
 const missing = whyNoTerminal();
 if (missing !== null) console.log(`ignored: what needs a terminal, for ${missing}`);
