@@ -11,7 +11,7 @@ import { listPending, type Pending, permissionEvents } from "./approval_list.ts"
 import { ApprovalRows } from "./approval_rows.ts";
 import type { Context } from "./command.ts";
 import { EXIT } from "./exit_codes.ts";
-import { interruptible } from "./interrupt.ts";
+import { interruptibleScreen } from "./interrupt.ts";
 import { type Key, Keys } from "./keys.ts";
 import { LiveScreen, terminalSize } from "./live_screen.ts";
 import type { Output } from "./output.ts";
@@ -35,7 +35,7 @@ export function chooseApprovals(context: Context): Promise<number> {
   const approvals = new Approvals(context.out);
   const onNotice = ({ type }: { readonly type: string }) => approvals.linkIs(type === "connected");
   return withIdentity(context, { onNotice }, async (client) => {
-    await interruptible(() => approvals.end(), () => approvals.follow(client));
+    await interruptibleScreen(() => approvals.end(), () => approvals.follow(client));
     return EXIT.ok;
   });
 }

@@ -5,15 +5,16 @@ import { EXIT } from "./exit_codes.ts";
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
 /** A signal that asks to end. */
-export type Interrupt = "SIGINT" | "SIGTERM" | "SIGHUP";
+export type Interrupt = "SIGINT" | "SIGTERM" | "SIGHUP" | "SIGQUIT";
 
-/** All of them; a terminal that is closed sends the last one. */
+/** Those that any program ends in order by; a terminal that is closed sends the last one. */
 export const ENDING_SIGNALS: readonly Interrupt[] = ["SIGINT", "SIGTERM", "SIGHUP"];
 
 /** What a process that such a signal ended is said to have ended with. */
 export const SIGNAL_EXITS: Readonly<Record<Interrupt, number>> = {
   SIGHUP: 129,
   SIGINT: EXIT.interrupted,
+  SIGQUIT: 131,
   SIGTERM: EXIT.terminated,
 };
 
@@ -27,6 +28,14 @@ export async function interruptible<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   return await onSignals(SIGNALS, onInterrupt, work);
+}
+
+/** The same for what has changed the terminal: Ctrl-\ as well must not leave it so. */
+export async function interruptibleScreen<T>(
+  onInterrupt: () => void,
+  work: () => Promise<T>,
+): Promise<T> {
+  return await onSignals([...SIGNALS, "SIGQUIT"], onInterrupt, work);
 }
 
 /** The same, told which of these signals came. */

@@ -8,7 +8,7 @@
 import type { Client, RecordUpdate } from "../client/mod.ts";
 import type { Context } from "./command.ts";
 import { EXIT } from "./exit_codes.ts";
-import { interruptible } from "./interrupt.ts";
+import { interruptible, interruptibleScreen } from "./interrupt.ts";
 import { LiveScreen, terminalSize } from "./live_screen.ts";
 import { withRecordNames } from "./record_names.ts";
 import { requireApart, requirePattern } from "./record_pattern.ts";
@@ -32,7 +32,8 @@ export function watchRecords(context: Context): Promise<number> {
   return withClient(context, (client) => {
     const follow = async () => {
       const watches = args.map((pattern) => client.watch(pattern, options));
-      await interruptible(
+      const untilEnded = isLive ? interruptibleScreen : interruptible;
+      await untilEnded(
         () => close(watches),
         () => isLive ? paint(watches, context) : print(watches, context),
       ).finally(() => close(watches));

@@ -250,6 +250,14 @@ onTerminal(
   },
 );
 
+onTerminal("Ctrl-\\ ends the list as Ctrl-C does, and the terminal is as it was", async (desk) => {
+  await desk.ask("A");
+  await using terminal = await desk.open([24, 100], PLAIN);
+  await terminal.until(shows("A", { isChosen: true }));
+  assertEquals(await terminal.terminated("\x1c"), { code: 0, echo: true, lines: true });
+  assert(terminal.text.endsWith(`${LEAVE}0 approved, 0 denied\r\n`), terminal.text.slice(-100));
+});
+
 function pending(request_id: string, more: Partial<Pending> = {}): Pending {
   const request = { request_id, tool: `T-${request_id}`, input: null, requester: "o-1" };
   const times = { requested_at: 0, expires_at: 90_000 };

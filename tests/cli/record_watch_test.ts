@@ -163,6 +163,15 @@ onTerminal("Ctrl-Z gives the terminal back until the program goes on", async (da
   assertEquals(await terminal.ended(), 0);
 });
 
+onTerminal("Ctrl-\\ ends it as Ctrl-C does, and its screen is gone", async (daemon) => {
+  await define(daemon, "a");
+  await set(daemon, "a", 1);
+  await using terminal = await watching(daemon, "a", 24, 80);
+  await terminal.type("\x1c");
+  assertEquals(await terminal.ended(), 0);
+  assert(terminal.text.includes(LEAVE), terminal.text);
+});
+
 onTerminal(
   "on a terminal --json, and one that cannot move its cursor, are told lines",
   async (daemon) => {

@@ -49,7 +49,10 @@ while True:
                 os.write(1, settings())
             elif "terminate" in order:
                 last = settings
-                os.kill(pid, signal.SIGTERM)
+                if "keys" in order:
+                    os.write(fd, order["keys"].encode())
+                else:
+                    os.kill(pid, signal.SIGTERM)
             else:
                 os.write(fd, order["keys"].encode())
 os.write(1, last())
@@ -135,9 +138,13 @@ export class Terminal implements AsyncDisposable {
     return this.#takeSettings();
   }
 
-  /** Sends SIGTERM and reads to the end. @returns the exit code, and the settings that are left */
-  async terminated() {
-    await this.#order({ terminate: true });
+  /**
+   * Ends the program by what is typed, or by SIGTERM, and reads to the end.
+   *
+   * @returns the exit code, and the settings that are left
+   */
+  async terminated(keys?: string) {
+    await this.#order({ terminate: true, keys });
     const code = await this.ended();
     return { code, ...this.#takeSettings() };
   }
