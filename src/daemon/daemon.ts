@@ -89,6 +89,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const audit = new AuditFile(join(directory, "log", "audit.jsonl"), {
     uid: host.uid,
     ...auditSettings(config),
+    onReplaced: () => log.warn("log/audit.jsonl was moved away or removed, and is made anew"),
   });
   const hint = openHeadHint(directory, host.uid);
   const newEpoch = () => crypto.randomUUID();

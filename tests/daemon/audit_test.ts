@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path/posix";
+import { eventually as inTime } from "../support/eventually.ts";
 import { eventually } from "../support/expect.ts";
 import { startTestDaemon } from "../support/in_process.ts";
 import { startProcess } from "../support/process.ts";
@@ -132,6 +133,46 @@ Deno.test("the audit is rotated while it is written: whole lines, at most log.fi
     for (const line of lines) assertEquals(JSON.parse(line).op, "token.list");
   }
   assert(moved, "a full file is renamed, not copied");
+});
+
+for (const loss of ["removed", "moved away"]) {
+  Deno.test(`an audit that is ${loss} under the daemon goes on in a new file, and the log says so once`, async () => {
+    await using daemon = await startTestDaemon();
+    using owner = await daemon.v2();
+    await owner.ask({ cmd: "token.list" });
+    const path = join(daemon.directory, "log", "audit.jsonl");
+    if (loss === "removed") Deno.removeSync(path);
+    else Deno.renameSync(path, `${path}.moved`);
+    for (let n = 0; n < 3; n++) await owner.ask({ cmd: "token.list" });
+    assertEquals(toldBy(daemon.audit()), Array(3).fill(["token.list", "ok", "owner", "socket"]));
+    const told = daemon.logged.filter(({ message }) => /audit/.test(message));
+    assertEquals(told.map(({ level, message }) => [level, message]), [
+      ["warn", "log/audit.jsonl was moved away or removed, and is made anew"],
+    ]);
+  });
+}
+
+Deno.test("an audit that loses lines fails the log_directory by itself, and says in the log that it does and that it is over", async () => {
+  await using daemon = await startTestDaemon();
+  using owner = await daemon.v2();
+  const http = daemon.http();
+  const path = join(daemon.directory, "log", "audit.jsonl");
+  Deno.removeSync(path);
+  Deno.mkdirSync(path);
+  const told = () =>
+    daemon.logged.filter(({ fields }) => fields?.component === "log_directory")
+      .map(({ level }) => level);
+  // Nobody asks for the health.
+  await owner.ask({ cmd: "token.list" });
+  await inTime(() => told().length > 0, "a line that says so");
+  await owner.ask({ cmd: "token.list" });
+  const health = async () => JSON.parse((await http.ask("/healthz")).text).components.log_directory;
+  assertEquals(await health(), "failing");
+  Deno.removeSync(path);
+  await inTime(() => told().length > 1, "a line that says that it is over");
+  assertEquals([await health(), told()], ["ok", ["error", "info"]]);
+  const [lost] = daemon.audit();
+  assertEquals([lost!.op, lost!.count], ["audit.lost", 3]);
 });
 
 Deno.test({
