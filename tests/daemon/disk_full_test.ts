@@ -47,6 +47,8 @@ Deno.test({
       assertEquals(refusal.error, "storage_full", JSON.stringify(refusal));
       assertStringIncludes(refusal.message, "revoked until the next start, not stored yet");
       assertEquals(await isTaken(disk.directory, token), false);
+      const { tokens } = await client.ask({ cmd: "token.list" });
+      assertEquals(tokens.map(({ name, revoked }: Line) => [name, revoked]), [["ci", true]]);
     }
     disk.free();
     await eventually(async () => {
@@ -59,6 +61,8 @@ Deno.test({
       await using _copied = await startProcess(copy.path).ready();
       return !await isTaken(copy.path, token);
     }, "the revocation to be stored");
+    assertEquals((await client.ask({ cmd: "token.list" })).tokens, []);
+    assertEquals((await client.ask({ cmd: "token.revoke", id: "ci" })).ok, true);
   },
 });
 
