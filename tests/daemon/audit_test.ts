@@ -193,15 +193,14 @@ Deno.test({
     const token = Deno.readTextFileSync(join(directory, "ipc-token"));
     await client.ask({ cmd: "auth", token });
     disk.fill();
-    const rest = join(directory, "..", "rest");
-    fillUp(rest);
+    const freeRest = disk.fillUp();
     // More than the page of the file that was there already.
     for (let n = 0; n < 100; n++) {
       assertEquals((await client.ask({ cmd: "token.list" })).ok, true);
     }
     const kept = Deno.readTextFileSync(join(directory, "log", "audit.jsonl"));
     assert(kept.split("\n").length < 100, "the disk was not full");
-    Deno.removeSync(rest);
+    freeRest();
     disk.free();
     await eventually(async () => {
       await client.ask({ cmd: "token.list" });
@@ -218,17 +217,5 @@ function existingInode(path: string): number | null {
     return Deno.statSync(path).ino;
   } catch {
     return null;
-  }
-}
-
-/** Takes every byte that is left. */
-function fillUp(path: string): void {
-  using file = Deno.openSync(path, { write: true, create: true });
-  for (const size of [65_536, 4096]) {
-    try {
-      for (;;) file.writeSync(new Uint8Array(size));
-    } catch (error) {
-      if (!/No space/.test(String(error))) throw error;
-    }
   }
 }
