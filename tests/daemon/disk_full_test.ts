@@ -12,13 +12,15 @@ import { startProcess, TestDirectory } from "../support/process.ts";
 import { type Line, RawClient } from "../support/raw_client.ts";
 import { canMount, SMALL_DISK_BYTES, SmallDisk } from "../support/small_disk.ts";
 
-const needsRoot = canMount ? "" : " [needs root]";
+function testOnSmallDisk(what: string, fn: () => Promise<void>): void {
+  const name = canMount ? what : `${what} [needs root]`;
+  if (!canMount) console.log(`ignored: ${name}`);
+  Deno.test({ name, ignore: !canMount, fn });
+}
 
-Deno.test({
-  name:
-    `a full disk refuses sends with storage_full, keeps and reads the rest, and recovers${needsRoot}`,
-  ignore: !canMount,
-  async fn() {
+testOnSmallDisk(
+  "a full disk refuses sends with storage_full, keeps and reads the rest, and recovers",
+  async () => {
     await using disk = await SmallDisk.mount();
     await using _daemon = await startProcess(disk.directory).ready();
     using client = await greeted(disk.directory);
@@ -31,12 +33,11 @@ Deno.test({
     assertEquals(later.ok, true, JSON.stringify(later));
     assertEquals(later.seq, seqs.at(-1)! + 1, "a refused event uses no seq");
   },
-});
+);
 
-Deno.test({
-  name: `a token that is revoked on a full disk is stored as such by itself later${needsRoot}`,
-  ignore: !canMount,
-  async fn() {
+testOnSmallDisk(
+  "a token that is revoked on a full disk is stored as such by itself later",
+  async () => {
     await using disk = await SmallDisk.mount();
     await using _daemon = await startProcess(disk.directory).ready();
     using client = await greeted(disk.directory);
@@ -66,13 +67,11 @@ Deno.test({
     assertEquals((await client.ask({ cmd: "token.list" })).tokens, []);
     assertEquals((await client.ask({ cmd: "token.revoke", id: "ci" })).ok, true);
   },
-});
+);
 
-Deno.test({
-  name:
-    `after a crash a daemon starts on a full disk, can be found and read, and writes daemon.json and daemon.pid when there is room${needsRoot}`,
-  ignore: !canMount,
-  async fn() {
+testOnSmallDisk(
+  "after a crash a daemon starts on a full disk, can be found and read, and writes daemon.json and daemon.pid when there is room",
+  async () => {
     await using disk = await SmallDisk.mount();
     const seqs = await leaveEvents(disk.directory, "crash");
     const free = disk.fillUp();
@@ -98,13 +97,11 @@ Deno.test({
     assertEquals(await daemon.end(), 0);
     assert(!isThere());
   },
-});
+);
 
-Deno.test({
-  name:
-    `after an orderly stop a full disk keeps a daemon from starting, it says why, and starts when there is room${needsRoot}`,
-  ignore: !canMount,
-  async fn() {
+testOnSmallDisk(
+  "after an orderly stop a full disk keeps a daemon from starting, it says why, and starts when there is room",
+  async () => {
     await using disk = await SmallDisk.mount();
     const seqs = await leaveEvents(disk.directory, "stop");
     const free = disk.fillUp();
@@ -116,25 +113,21 @@ Deno.test({
     using client = await greeted(disk.directory);
     assertEquals(await allSeqs(client), seqs);
   },
-});
+);
 
-Deno.test({
-  name: `a daemon that a client starts on a full disk counts as started${needsRoot}`,
-  ignore: !canMount,
-  async fn() {
-    await using disk = await SmallDisk.mount();
-    await leaveEvents(disk.directory, "crash");
-    const free = disk.fillUp();
-    const { started, notices } = await startDaemonProcess({ directory: disk.directory });
-    assert(
-      started && notices.some((line) => line.includes("starting without a file")),
-      `${notices}`,
-    );
-    free();
-    const client = await connect({ dir: disk.directory });
-    await stopDaemonProcess(client, 20_000);
-    await client.close();
-  },
+testOnSmallDisk("a daemon that a client starts on a full disk counts as started", async () => {
+  await using disk = await SmallDisk.mount();
+  await leaveEvents(disk.directory, "crash");
+  const free = disk.fillUp();
+  const { started, notices } = await startDaemonProcess({ directory: disk.directory });
+  assert(
+    started && notices.some((line) => line.includes("starting without a file")),
+    `${notices}`,
+  );
+  free();
+  const client = await connect({ dir: disk.directory });
+  await stopDaemonProcess(client, 20_000);
+  await client.close();
 });
 
 /** Runs a daemon for a while. @returns the seqs of what it stored */
