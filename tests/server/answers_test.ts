@@ -2,7 +2,11 @@
 
 import { assertEquals, assertRejects } from "@std/assert";
 import { range } from "../support/expect.ts";
-import { Answers } from "../../src/server/http/answers.ts";
+import type { Services } from "../../src/operations/operation.ts";
+import { Answers, type TokenAnswers } from "../../src/server/http/answers.ts";
+import { blobRoutes, type Blobs } from "../../src/server/http/blob_routes.ts";
+import type { Exchange } from "../../src/server/http/route.ts";
+import { QUIET_SERVICES } from "../support/quiet_services.ts";
 
 const TEXT = "é".repeat(500_000);
 
@@ -88,4 +92,22 @@ Deno.test("a route gives its readers another time than the other answers have", 
   await assertRejects(() => short.closed, Error, "nobody takes");
   assertEquals(answers.count, 1);
   await stream.cancel();
+});
+
+Deno.test("a download may stand still for 30 s", async () => {
+  const content = new ReadableStream<Uint8Array>();
+  const blobs = { open: () => ({ bytes: 1, content }) } as Partial<Blobs> as Blobs;
+  const services = QUIET_SERVICES as unknown as Services;
+  const get = blobRoutes(blobs, services).find(({ method }) => method === "GET")!;
+  let given: number | undefined;
+  const answers: Partial<TokenAnswers> = {
+    stream: (content, stuckMs) => {
+      given = stuckMs;
+      return content;
+    },
+  };
+  const caller = { principal: { tokenId: "t", scopes: new Set(["read"]) } };
+  const request = new Request("http://localhost/blobs/x");
+  await get.handle({ request, params: { hash: "x" }, caller, answers } as unknown as Exchange);
+  assertEquals(given, 30_000);
 });
