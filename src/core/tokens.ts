@@ -141,6 +141,13 @@ export class Tokens {
     return former !== undefined && now < former.untilMs;
   }
 
+  /** Whether there is a token of that id which still holds. */
+  isKnown(tokenId: string): boolean {
+    if (tokenId === TRUSTED.tokenId || tokenId === this.#remote?.principal.tokenId) return true;
+    const kept = this.#named.get(tokenId);
+    return kept !== undefined && !isOver(kept, this.#options.clock.now());
+  }
+
   /** Whom the token stands for, or `null`. */
   authenticate(token: string): Principal | null {
     // It is hex, and files that people edit end in a newline.

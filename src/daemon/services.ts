@@ -90,7 +90,9 @@ export function makeServices(parts: ServiceParts, hooks: ServiceHooks): DaemonSe
     permissions: new Permissions(log, {
       ...stored,
       news,
-      isOpenTurn: (turnId) => services.sessions.sessionOfTurn(turnId) !== null,
+      isWanted: ({ turnId, tokenId }) =>
+        (turnId === null || services.sessions.sessionOfTurn(turnId) !== null) &&
+        services.tokens.isKnown(tokenId),
     }),
     sessions: new Sessions(log, {
       ...stored,
