@@ -22,7 +22,7 @@ import {
   syncDirectory,
 } from "./safe_file.ts";
 import { streamOf } from "./file_stream.ts";
-import { Places } from "./places.ts";
+import { Places } from "../core/places.ts";
 import { sha256 } from "./sha256.ts";
 
 /** Where they lie. */
