@@ -66,7 +66,7 @@ export async function startDaemonProcess(options: StartOptions): Promise<StartOu
       ]);
       const ended = child?.hasEnded === true;
       const answers = await probe(directory, PROBE_TIMEOUT_MS) === "answers";
-      const running = answers ? outcome(directory, child?.pid ?? null) : null;
+      const running = answers ? outcome(directory, child?.pid ?? null) ?? unsaid(child) : null;
       if (running !== null) return running.started ? await withNotices(running, child!) : running;
       // The loser of two starters has ended, and the winner, who holds the lock, is on its way.
       if (ended && !answers && isUnlocked(directory)) {
@@ -128,6 +128,12 @@ function outcome(directory: string, ownPid: number | null): StartOutcome | null 
   if (found === null) return null;
   const started = ownPid !== null && found.pid === ownPid;
   return { started, pid: found.pid, version: found.version, notices: [] };
+}
+
+/** A full disk takes no discovery file; the one that was started here then says that it is ready, and no other does. */
+function unsaid(child: Child | null): StartOutcome | null {
+  if (child === null || !READY.test(child.said)) return null;
+  return { started: true, pid: child.pid, version: null, notices: [] };
 }
 
 /** A daemon says last that it is ready; it is not waited for long, as it answers already. */

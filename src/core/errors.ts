@@ -85,6 +85,12 @@ export class PosternError extends Error {
 const LOOKED_AT = 512;
 /** What may be a token or a client_id, wherever somebody has put it. */
 const SECRETS = /(?:pst_[0-9a-f]{1,16}_)?[0-9a-f]{48,}/gi;
+/** The same 32 bytes in base64; paths look like it as well, and have hardly any capitals. */
+const BASE64 = /[A-Za-z0-9+/_-]{43,}=?/g;
+/** Of 43 random characters fewer are capitals once in a million times. */
+const CAPITALS = /(?:[A-Z][^A-Z]*){4}/;
+const SHORTEST_SECRET = 43;
+const HIDDEN = "(hidden)";
 
 /**
  * A value as it may stand in a message: quoted, cut so that bad input cannot flood a log, and without anything that
@@ -112,7 +118,9 @@ export function shown(value: unknown): string {
   return isNumber ? String(value.rawJSON).slice(0, 64) : "an object";
 }
 
-/** A text with whatever looks like a token or a client_id taken out. */
+/** A text with whatever looks like a token or a client_id taken out, in hex or in base64. */
 export function withoutSecrets(text: string): string {
-  return text.length < 48 ? text : text.replaceAll(SECRETS, "(hidden)");
+  if (text.length < SHORTEST_SECRET) return text;
+  return text.replaceAll(SECRETS, HIDDEN)
+    .replaceAll(BASE64, (run) => CAPITALS.test(run) ? HIDDEN : run);
 }

@@ -39,7 +39,7 @@ export class Filter {
     return this.#kinds === null && this.#topics === null && this.#channels === null;
   }
 
-  matches(event: LogEvent): boolean {
+  matches(event: Pick<LogEvent, "kind" | "topic">): boolean {
     if (this.#kinds !== null && !this.#kinds.has(event.kind)) return false;
     if (!matchesAny(this.#topics, event.topic)) return false;
     if (this.#channels === null) return true;

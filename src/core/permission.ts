@@ -6,6 +6,7 @@
 
 import type { NewEvent } from "./event.ts";
 import type { Document, DocumentContent, DocumentWrite, News } from "./ports.ts";
+import { TRUSTED } from "./principal.ts";
 import { JsonText } from "./text.ts";
 
 /** Whether somebody is there to answer, which decides how long a request waits. */
@@ -31,6 +32,8 @@ export interface PermissionRequest {
   /** Public name of who alone may answer. */
   readonly originator: string;
   readonly turnId: string | null;
+  /** Of the token that it came with. */
+  readonly tokenId: string;
   /** Epoch milliseconds. */
   readonly requestedMs: number;
   /** From then on it counts as denied. Epoch milliseconds. */
@@ -62,6 +65,7 @@ export function pendingWrite(request: PermissionRequest): DocumentWrite {
     requester: request.requester,
     originator: request.originator,
     turn_id: request.turnId,
+    token_id: request.tokenId,
     requested_ms: request.requestedMs,
     expires_ms: request.expiresMs,
     outcome: null,
@@ -105,6 +109,7 @@ export function permissionIn(
     rationale: fields.rationale as string | null,
     requester: fields.requester as string,
     turnId: fields.turn_id as string | null,
+    tokenId: fields.token_id as string | undefined ?? TRUSTED.tokenId,
     requestedMs: fields.requested_ms as number,
     expiresMs: fields.expires_ms as number,
   };

@@ -6,13 +6,13 @@
  * and whoever asked for it gets the store's error. Changes of one request follow each other: while one is on its way to
  * the disk the next waits, and is judged on what the first came to. A request whose time is over can only time out.
  *
- * Bounds: `MAX_PENDING` requests, of one originator `MAX_PENDING_EACH`; of what was decided the newest
- * `MAX_RESOLVED`, and what was on its way to the disk together with them.
+ * Bounds: of requests as pending_permissions.ts says; of what was decided the newest `MAX_RESOLVED`, and what was on
+ * its way to the disk together with them.
  */
 
 import { type DecisionWait, DecisionWaits } from "./decision_waits.ts";
 import type { Departure } from "./departure.ts";
-import { PosternError, shown } from "./errors.ts";
+import { PosternError } from "./errors.ts";
 import type { LogEvent, NewEvent } from "./event.ts";
 import {
   type Decision,
@@ -28,21 +28,17 @@ import {
   resolvedWrite,
 } from "./permission.ts";
 import type { Clock, Document, DocumentWrite, Journal, News } from "./ports.ts";
+import { type Pending, pendingOf, PendingPermissions } from "./pending_permissions.ts";
 import {
   type Attempt,
   decidedAlready,
   notFound,
   refusalOf,
   requireRole,
-  tooMany,
 } from "./permission_refusals.ts";
 import { Ticket } from "./ticket.ts";
 
-/** Requests without an answer. One more is refused with `too_many`. */
-export const MAX_PENDING = 1000;
-/** Of these, requests that one originator has to answer. */
-export const MAX_PENDING_EACH = 100;
-/** Decided requests that are remembered; the oldest is forgotten for one more. */
+/** Of what was decided, what is remembered; the oldest is forgotten for one more. */
 export const MAX_RESOLVED = 1000;
 /** The furthest end of a request's time from now. */
 export const MAX_TIMEOUT_MS = 30 * 86_400_000;
@@ -55,24 +51,8 @@ export interface PermissionsOptions {
   readonly news: News;
   /** The documents of the store among which the requests are. */
   readonly documents: readonly Document[];
-  /** Whether there is still somebody who would do what is asked of this turn. */
-  readonly isOpenTurn: (turnId: string) => boolean;
-}
-
-interface Pending {
-  request: PermissionRequest;
-  /** Where the log tells of it; `null` where that is not known, behind a restart. */
-  seq: number | null;
-  /** Not yet on disk; nobody else knows of it. */
-  isNew: boolean;
-  /** Who is to be the originator once that is on disk. */
-  heir: string | null;
-  /** Whoever asked has gone and wanted it cancelled then. */
-  isAbandoned: boolean;
-  /** Takes back what would abandon it. */
-  keep: () => void;
-  /** Settled, well in any case, when the change on its way to the disk is over. */
-  changing: Ticket<void> | null;
+  /** Whether there is still somebody who would do what is asked: its turn is open, its token holds. */
+  readonly isWanted: (request: PermissionRequest) => boolean;
 }
 
 /** The requests of one daemon. */
@@ -80,55 +60,60 @@ export class Permissions {
   readonly #journal: Journal;
   readonly #clock: Clock;
   readonly #news: News;
-  readonly #isOpenTurn: (turnId: string) => boolean;
-  /** In the order of their asking. */
-  readonly #pending = new Map<string, Pending>();
+  readonly #isWanted: (request: PermissionRequest) => boolean;
+  readonly #pending = new PendingPermissions();
   /** In the order of their ends. */
   readonly #resolved = new Map<string, ResolvedPermission>();
   readonly #waits = new DecisionWaits();
   #stopped = false;
 
-  constructor(journal: Journal, { clock, news, documents, isOpenTurn }: PermissionsOptions) {
+  constructor(journal: Journal, { clock, news, documents, isWanted }: PermissionsOptions) {
     this.#journal = journal;
     this.#clock = clock;
     this.#news = news;
-    this.#isOpenTurn = isOpenTurn;
+    this.#isWanted = isWanted;
     const stored = documents.filter(({ key }) => key[0] === "permission").map(permissionIn);
     const isResolved = (one: typeof stored[number]): one is ResolvedPermission => "outcome" in one;
     const resolved = stored.filter(isResolved).sort((a, b) => a.resolvedMs - b.resolvedMs);
     for (const one of resolved) this.#resolved.set(one.id, one);
     const pending = stored.filter((one): one is PermissionRequest => !isResolved(one))
       .sort((a, b) => a.requestedMs - b.requestedMs);
-    for (const request of pending) this.#pending.set(request.id, pendingOf(request));
+    for (const request of pending) this.#pending.add(pendingOf(request));
   }
 
   /** Requests without an answer. */
   get pendingCount(): number {
-    return this.#pending.size;
+    return this.#pending.count;
   }
 
   /** What an originator has to answer, oldest first. */
   pendingFor(originator: string): PermissionRequest[] {
-    const now = this.#clock.now();
-    return [...this.#pending.values()]
-      .filter(({ isNew, request }) => !isNew && request.originator === originator)
-      .map(({ request }) => request)
-      .filter(({ expiresMs }) => now < expiresMs);
+    return this.#pending.ofOriginator(originator).filter((one) => this.#endOf(one) === null)
+      .map(({ request }) => request);
   }
 
   /**
    * What an originator has to answer and the log does not tell behind a place; after a restart some may be in both.
    *
-   * @param place The seq behind which the originator reads; each of them bears it.
+   * @returns Their ids; nothing of them is held for whoever does not read.
    */
-  remindersFor(originator: string, place: number): LogEvent[] {
-    return this.pendingFor(originator)
-      .filter(({ id }) => (this.#pending.get(id)!.seq ?? 0) <= place)
-      .map((request) => {
-        const { kind, topic, envelope } = requestedEvent(this.#news, request);
-        const bufferedAtMs = request.requestedMs;
-        return { seq: place, bufferedAtMs, kind, topic, expiresAtMs: null, envelope };
-      });
+  reminders(originator: string, place: number): string[] {
+    return this.pendingFor(originator).map(({ id }) => id)
+      .filter((id) => (this.#pending.get(id)!.seq ?? 0) <= place);
+  }
+
+  /**
+   * Tells a request once more, as the log told it once.
+   *
+   * @param place The seq that it bears.
+   * @returns `null` when there is nothing left for this originator to answer.
+   */
+  reminder(id: string, originator: string, place: number): LogEvent | null {
+    const pending = this.#pending.get(id);
+    if (pending?.request.originator !== originator || this.#endOf(pending) !== null) return null;
+    const { kind, topic, envelope } = requestedEvent(this.#news, pending.request);
+    const bufferedAtMs = pending.request.requestedMs;
+    return { seq: place, bufferedAtMs, kind, topic, expiresAtMs: null, envelope };
   }
 
   /**
@@ -139,17 +124,10 @@ export class Permissions {
    * @throws PosternError `too_many`
    */
   request(asked: Asked, departure: Departure | null = null): Ticket<PermissionRequest> {
-    const { id, originator } = asked;
-    if (this.#pending.size >= MAX_PENDING) {
-      throw tooMany(
-        `permission.request: ${MAX_PENDING} requests are without an answer`,
-        MAX_PENDING,
-      );
-    }
-    this.#requireRoomOf("permission.request", originator);
     const request = { ...asked, requestedMs: this.#clock.now() };
+    this.#pending.requireRoom("permission.request", request);
     const pending: Pending = { ...pendingOf(request), isNew: true };
-    this.#pending.set(id, pending);
+    this.#pending.add(pending);
     const stored = this.#store(pending, {
       event: requestedEvent(this.#news, request),
       documents: [pendingWrite(request)],
@@ -228,7 +206,7 @@ export class Permissions {
     const operation = "permission.delegate";
     return this.#change({ operation, id, by, role: "originator" }, (pending) => {
       if (to === by) return Ticket.of(pending.request);
-      this.#requireRoomOf(operation, to);
+      this.#pending.requireRoomOf(operation, to);
       const request = { ...pending.request, originator: to };
       pending.heir = to;
       return this.#replace(pending, request, delegatedEvent(this.#news, request));
@@ -250,7 +228,7 @@ export class Permissions {
 
   /** Ends what is to end without anyone asking; to be called once a second. What cannot be stored ends another time. */
   expire(): void {
-    for (const pending of [...this.#pending.values()]) this.#endIfDue(pending);
+    for (const pending of this.#pending.all()) this.#endIfDue(pending);
   }
 
   /** The daemon stops: waits are refused with `shutting_down`; requests go on after the next start. */
@@ -268,12 +246,17 @@ export class Permissions {
 
   #endIfDue(pending: Pending): void {
     if (pending.changing !== null) return;
-    const { requester, expiresMs, turnId } = pending.request;
-    if (turnId !== null && !this.#isOpenTurn(turnId)) pending.isAbandoned = true;
-    if (expiresMs <= this.#clock.now()) this.#timeOut(pending);
-    else if (pending.isAbandoned) {
-      this.#resolve(pending, { outcome: "cancelled", by: requester, answer: null });
+    const end = this.#endOf(pending);
+    if (end !== null) this.#resolve(pending, end);
+  }
+
+  /** What ends it without anyone asking; `null` when nothing does, as yet. */
+  #endOf({ request, isAbandoned }: Pending): Omit<Decision, "resolvedMs"> | null {
+    if (request.expiresMs <= this.#clock.now()) {
+      return { outcome: "timeout", by: null, answer: null };
     }
+    if (!isAbandoned && this.#isWanted(request)) return null;
+    return { outcome: "cancelled", by: request.requester, answer: null };
   }
 
   /** Judges an attempt now, or after the change that is on its way. */
@@ -285,14 +268,11 @@ export class Permissions {
       return pending.changing.chain(() => this.#change(attempt, decide));
     }
     requireRole(attempt, pending.request);
-    if (this.#clock.now() < pending.request.expiresMs) return decide(pending);
-    return this.#timeOut(pending).chain(() => {
-      throw decidedAlready(operation, { id, outcome: "timeout" });
+    const end = this.#endOf(pending);
+    if (end === null) return decide(pending);
+    return this.#resolve(pending, end).chain(() => {
+      throw decidedAlready(operation, { id, outcome: end.outcome });
     });
-  }
-
-  #timeOut(pending: Pending): Ticket<ResolvedPermission> {
-    return this.#resolve(pending, { outcome: "timeout", by: null, answer: null });
   }
 
   #resolve(
@@ -362,39 +342,15 @@ export class Permissions {
       }
       over.succeed();
       // Who asked may have gone meanwhile; what has just failed is tried again later only.
-      if (settled.ok && pending.isAbandoned && this.#pending.has(pending.request.id)) {
+      if (settled.ok && pending.isAbandoned && this.#pending.get(pending.request.id)) {
         this.#endIfDue(pending);
       }
     });
     return outcome;
   }
 
-  #drop({ request, keep }: Pending): void {
-    keep();
-    this.#pending.delete(request.id);
+  #drop(pending: Pending): void {
+    pending.keep();
+    this.#pending.remove(pending);
   }
-
-  #requireRoomOf(operation: string, originator: string): void {
-    let count = 0;
-    for (const { request, heir } of this.#pending.values()) {
-      if (request.originator === originator || heir === originator) count++;
-    }
-    if (count < MAX_PENDING_EACH) return;
-    throw tooMany(
-      `${operation}: ${MAX_PENDING_EACH} requests wait for an answer of ${shown(originator)}`,
-      MAX_PENDING_EACH,
-    );
-  }
-}
-
-function pendingOf(request: PermissionRequest): Pending {
-  return {
-    request,
-    seq: null,
-    isNew: false,
-    heir: null,
-    isAbandoned: false,
-    keep() {},
-    changing: null,
-  };
 }

@@ -259,8 +259,8 @@ export class Sessions {
   }
 
   /**
-   * Who asked for a turn that the runner runs, or another connection of the same client; `null` for any other turn, and
-   * for somebody without a public name.
+   * Who asked for a turn that the runner runs, or another connection of the same client; `null` for somebody without a
+   * public name, `undefined` for any other turn.
    *
    * @param originator Public name of whoever wants to know, if it has one.
    */
@@ -268,14 +268,14 @@ export class Sessions {
     runner: Runner | null,
     turnId: string,
     originator: string | null = null,
-  ): string | null {
+  ): string | null | undefined {
     for (const turns of this.#sessions.values()) {
       const [turn] = turns.decided.turns;
       if (turn?.id !== turnId || turn.runner === null) continue;
       const isSameClient = originator !== null && turn.runner.originator === originator;
-      return turn.runner === runner || isSameClient ? turn.originator : null;
+      return turn.runner === runner || isSameClient ? turn.originator : undefined;
     }
-    return null;
+    return undefined;
   }
 
   /** The session of an open turn, or `null`. */

@@ -7,7 +7,7 @@
  * removal is tried again until it is stored.
  *
  * Bounds: `MAX_TOKENS` named tokens, of which those that have expired make room, and as many removals that are not
- * stored yet; `MAX_FORMERS` former owner tokens.
+ * stored yet, and as many that were stored by a later try, for `TOLD_MS`; `MAX_FORMERS` former owner tokens.
  */
 
 import { PosternError, shown } from "./errors.ts";
@@ -22,6 +22,9 @@ const MAX_FORMERS = 16;
 /** How exactly it is kept when a token was used last: each use would be a write. */
 const LAST_USED_STEP_MS = 60_000;
 
+/** So long may somebody who was told that a removal is not stored yet ask again. */
+const TOLD_MS = 600_000;
+
 /** What is known of a named token, its secret aside. */
 export interface NamedToken {
   readonly id: string;
@@ -30,6 +33,8 @@ export interface NamedToken {
   readonly createdMs: number;
   readonly expiresMs: number | null;
   readonly lastUsedMs: number | null;
+  /** It is revoked, and the store does not know that yet. @default {false} */
+  readonly isRevoked?: boolean;
 }
 
 /** A token with its secret, as it is told once. */
@@ -46,10 +51,17 @@ interface Kept extends NamedToken {
 
 /** A token that is gone, of which the store does not know that yet. */
 interface Removal {
-  readonly id: string;
-  readonly name: string;
+  readonly token: Kept;
   /** The try that is on its way. */
   stored: Ticket<void> | null;
+  /** Whether a try has failed. */
+  hasFailed: boolean;
+}
+
+/** A removal that was stored after whoever asked for it had been told that it was not. */
+interface Removed {
+  readonly name: string;
+  readonly untilMs: number;
 }
 
 /** An owner token that was replaced and is still taken for a while. */
@@ -79,6 +91,8 @@ export class Tokens {
   readonly #options: TokensOptions;
   readonly #named = new Map<string, Kept>();
   readonly #removals = new Map<string, Removal>();
+  /** By id, oldest first. */
+  readonly #removed = new Map<string, Removed>();
   #owner: string;
   /** Whoever has shown the owner token as it is now. */
   #ownerPrincipal: Principal = { ...TRUSTED };
@@ -141,6 +155,13 @@ export class Tokens {
     return former !== undefined && now < former.untilMs;
   }
 
+  /** Whether there is a token of that id which still holds. */
+  isKnown(tokenId: string): boolean {
+    if (tokenId === TRUSTED.tokenId || tokenId === this.#remote?.principal.tokenId) return true;
+    const kept = this.#named.get(tokenId);
+    return kept !== undefined && !isOver(kept, this.#options.clock.now());
+  }
+
   /** Whom the token stands for, or `null`. */
   authenticate(token: string): Principal | null {
     // It is hex, and files that people edit end in a newline.
@@ -158,9 +179,14 @@ export class Tokens {
     return null;
   }
 
-  /** Every named token, oldest first; those that have expired too, until there is no room for them. */
+  /**
+   * Every named token, oldest first; those that have expired too, until there is no room for them, and those that are
+   * revoked, until the store knows.
+   */
   list(): NamedToken[] {
-    return [...this.#named.values()].sort((a, b) => a.createdMs - b.createdMs);
+    const waiting = [...this.#removals.values()].filter(({ hasFailed }) => hasFailed)
+      .map(({ token }): NamedToken => ({ ...token, isRevoked: true }));
+    return [...this.#named.values(), ...waiting].sort((a, b) => a.createdMs - b.createdMs);
   }
 
   /**
@@ -199,7 +225,7 @@ export class Tokens {
 
   /**
    * Revokes a token by its id or name, at once. Where that cannot be stored it is tried again, and may be asked for
-   * again; until it is stored the token would be back after a start.
+   * again, also when a later try has stored it; until it is stored the token would be back after a start.
    *
    * @throws PosternError `not_found`
    */
@@ -207,12 +233,16 @@ export class Tokens {
     const kept = this.#find(reference);
     const removal = kept === undefined ? this.#removalOf(reference) : this.#forget(kept);
     if (removal === undefined) {
+      if (this.#wasRemoved(reference)) return Ticket.of<void>(undefined);
       throw new PosternError("not_found", `token.revoke: there is no token ${shown(reference)}`);
     }
     const revoked = new Ticket<void>();
     this.#remove(removal).whenSettled((outcome) => {
-      if (outcome.ok) revoked.succeed();
-      else revoked.fail(notStored(removal, outcome.error));
+      if (outcome.ok) {
+        // Whoever asked knows now.
+        this.#removed.delete(removal.token.id);
+        revoked.succeed();
+      } else revoked.fail(notStored(removal, outcome.error));
     });
     return revoked;
   }
@@ -255,27 +285,48 @@ export class Tokens {
 
   #removalOf(reference: string): Removal | undefined {
     return this.#removals.get(reference) ??
-      [...this.#removals.values()].find(({ name }) => name === reference);
+      [...this.#removals.values()].find(({ token }) => token.name === reference);
+  }
+
+  #wasRemoved(reference: string): boolean {
+    const now = this.#options.clock.now();
+    for (const [id, { name, untilMs }] of this.#removed) {
+      if (now < untilMs && (id === reference || name === reference)) return true;
+    }
+    return false;
   }
 
   /** From now on it is valid no more; the store is yet to be told. */
-  #forget({ id, name }: Kept): Removal {
-    const removal: Removal = { id, name, stored: null };
-    this.#named.delete(id);
-    this.#removals.set(id, removal);
+  #forget(token: Kept): Removal {
+    const removal: Removal = { token, stored: null, hasFailed: false };
+    this.#named.delete(token.id);
+    this.#removals.set(token.id, removal);
     return removal;
   }
 
   /** One try at a time. */
   #remove(removal: Removal): Ticket<void> {
     if (removal.stored !== null) return removal.stored;
-    const stored = this.#options.documents.put({ key: ["token", removal.id], content: null });
+    const { id } = removal.token;
+    const stored = this.#options.documents.put({ key: ["token", id], content: null });
     removal.stored = stored;
     stored.whenSettled(({ ok }) => {
       removal.stored = null;
-      if (ok) this.#removals.delete(removal.id);
+      if (!ok) removal.hasFailed = true;
+      else {
+        this.#removals.delete(id);
+        if (removal.hasFailed) this.#keepRemoved(removal);
+      }
     });
     return stored;
+  }
+
+  #keepRemoved({ token: { id, name } }: Removal): void {
+    const now = this.#options.clock.now();
+    for (const [id, { untilMs }] of this.#removed) {
+      if (now >= untilMs || this.#removed.size >= MAX_TOKENS) this.#removed.delete(id);
+    }
+    this.#removed.set(id, { name, untilMs: now + TOLD_MS });
   }
 
   #authenticateNamed(given: string, id: string, now: number): Principal | null {
@@ -300,11 +351,11 @@ function isOver({ expiresMs }: NamedToken, now: number): boolean {
   return expiresMs !== null && now >= expiresMs;
 }
 
-function notStored({ name }: Removal, error: unknown): unknown {
+function notStored({ token }: Removal, error: unknown): unknown {
   if (!(error instanceof PosternError)) return error;
   return new PosternError(
     error.code,
-    `token.revoke: ${shown(name)} is revoked until the next start, not stored yet: ` +
+    `token.revoke: ${shown(token.name)} is revoked until the next start, not stored yet: ` +
       `${error.message}; it is tried again each second`,
     error.details,
   );

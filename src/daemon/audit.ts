@@ -41,6 +41,12 @@ export class AuditFile implements Audit {
     if (this.#batch.length >= BATCH_CHARS) this.#write();
   }
 
+  /** Why lines are lost; `undefined` for none. Tries to say in the file how many were. */
+  get failure(): unknown {
+    this.#file.tellLost();
+    return this.#enabled ? this.#file.failure : undefined;
+  }
+
   configure(options: RotationOptions & { readonly enabled: boolean }): void {
     this.#write();
     this.#enabled = options.enabled;

@@ -22,7 +22,7 @@ import {
   syncDirectory,
 } from "./safe_file.ts";
 import { streamOf } from "./file_stream.ts";
-import { Places } from "./places.ts";
+import { Places } from "../core/places.ts";
 import { sha256 } from "./sha256.ts";
 
 /** Where they lie. */
@@ -111,9 +111,10 @@ export class BlobFiles implements Blobs {
   ): Promise<StoredBlob> {
     const giveBack = this.#uploads.take(tokenId);
     const path = this.#pathOf(`upload-${++this.#lastUpload}.new`);
+    const known = new Sizes(this.#known);
     try {
-      this.#requireRoom(0, announcedBytes);
-      return await this.#receive(path, content);
+      this.#requireRoom(0, announcedBytes, known);
+      return await this.#receive(path, content, known);
     } catch (error) {
       removeIfPossible(path);
       if (error instanceof PosternError) throw error;
@@ -172,7 +173,11 @@ export class BlobFiles implements Blobs {
     return join(this.#directory, name);
   }
 
-  async #receive(path: string, content: AsyncIterable<Uint8Array>): Promise<StoredBlob> {
+  async #receive(
+    path: string,
+    content: AsyncIterable<Uint8Array>,
+    known: Sizes,
+  ): Promise<StoredBlob> {
     const digest = sha256();
     let bytes = 0;
     let writtenBytes = 0;
@@ -182,7 +187,7 @@ export class BlobFiles implements Blobs {
       for await (const chunk of this.#watched(content)) {
         bytes += chunk.byteLength;
         this.#arrivingBytes += chunk.byteLength;
-        this.#requireRoom(bytes, 0);
+        this.#requireRoom(bytes, 0, known);
         digest.update(chunk);
         waiting.push(chunk);
         if (bytes - writtenBytes < WRITE_BYTES) continue;
@@ -228,9 +233,10 @@ export class BlobFiles implements Blobs {
   /**
    * @param bytes What has come.
    * @param announced What is still to come.
+   * @param known What it may turn out to be.
    * @throws PosternError `too_large`, `storage_full`
    */
-  #requireRoom(bytes: number, announced: number): void {
+  #requireRoom(bytes: number, announced: number, known: Sizes): void {
     const limit = this.#options.maxBytes();
     const least = bytes + announced;
     if (limit === 0 || least > limit) {
@@ -245,7 +251,7 @@ export class BlobFiles implements Blobs {
     } catch (error) {
       // What it is shows only when it ends. So it may go on as long as it can be one that is there.
       const isOverAll = this.#arrivingBytes + announced > limit * AGAIN_OF_LARGEST;
-      if (isOverAll || !this.#isSomeOfSize(least, announced > 0)) throw error;
+      if (isOverAll || !known.hasOne(least, announced > 0)) throw error;
     }
   }
 
@@ -269,13 +275,6 @@ export class BlobFiles implements Blobs {
     }
   }
 
-  #isSomeOfSize(least: number, isExact: boolean): boolean {
-    for (const { bytes } of this.#known.values()) {
-      if (isExact ? bytes === least : bytes >= least) return true;
-    }
-    return false;
-  }
-
   #keep(hash: string, known: Known): void {
     this.#known.set(hash, known);
     this.#bytes += known.bytes;
@@ -284,6 +283,34 @@ export class BlobFiles implements Blobs {
   #forget(hash: string): void {
     this.#bytes -= this.#known.get(hash)?.bytes ?? 0;
     this.#known.delete(hash);
+  }
+}
+
+/** The sizes of the blobs that are there, as one upload needs them: looked through once, when room is short. */
+class Sizes {
+  readonly #known: ReadonlyMap<string, Known>;
+  #largest: number | null = null;
+
+  constructor(known: ReadonlyMap<string, Known>) {
+    this.#known = known;
+  }
+
+  /** Whether there is a blob of that size, or else of at least that size. */
+  hasOne(bytes: number, isExact: boolean): boolean {
+    if (isExact) return this.#look(bytes);
+    if (this.#largest === null) this.#look(bytes);
+    return bytes <= this.#largest!;
+  }
+
+  /** @returns whether there is one of exactly that size */
+  #look(bytes: number): boolean {
+    let isThere = false;
+    this.#largest = -1;
+    for (const known of this.#known.values()) {
+      this.#largest = Math.max(this.#largest, known.bytes);
+      isThere ||= known.bytes === bytes;
+    }
+    return isThere;
   }
 }
 

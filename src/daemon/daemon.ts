@@ -2,8 +2,8 @@
  * One daemon, put together: store, core, operations, server.
  *
  * It runs in the sandboxed Worker, and directly in a test's own process. Invariants: the socket is listened
- * on only after the store is open and recovered; daemon.json is written after that; on close everything that
- * was answered is on disk before the socket goes away.
+ * on only after the store is open and recovered; daemon.json is written after that, as soon as there is room; on close
+ * everything that was answered is on disk before the socket goes away.
  */
 
 import { join } from "@std/path/posix";
@@ -17,20 +17,20 @@ import { findOperation } from "../operations/registry.ts";
 import type { ConnectionCount } from "../server/connection_count.ts";
 import { blobRoutes } from "../server/http/blob_routes.ts";
 import { Server } from "../server/server.ts";
-import { openKvStore } from "../store/kv_store.ts";
 import { AuditFile } from "./audit.ts";
 import { BlobFiles } from "./blobs.ts";
 import { type Config, defaultConfig } from "./config.ts";
 import { changedKeys, keysWithoutEffect, RELOADABLE } from "./config_changes.ts";
 import { removeDiscovery, writeDiscovery } from "./discovery.ts";
-import { openHeadHint } from "./head_hint.ts";
 import { loadOrCreateIdentity } from "./identity.ts";
 import { LocalCaller } from "./local_caller.ts";
 import { keepMetricsRecord } from "./metrics_record.ts";
 import { type DaemonServices, expireAll, makeServices, type ServiceHooks } from "./services.ts";
-import { prepareStoreFiles } from "./store_files.ts";
+import { StartFiles } from "./start_files.ts";
+import { openStore } from "./store_files.ts";
 import { loadOrCreateToken } from "./token.ts";
 import { TokenKeeper } from "./token_keeper.ts";
+import { writePid } from "./traces.ts";
 
 /** What a sandboxed process cannot ask the machine. */
 export interface HostFacts {
@@ -50,6 +50,8 @@ export interface DaemonOptions {
   readonly config?: Config;
   readonly host?: HostFacts;
   readonly mode?: "foreground" | "background";
+  /** Whether the launcher had no room for `daemon.pid`. @default {false} */
+  readonly lacksPid?: boolean;
   /** @default a log that says nothing */
   readonly log?: Log;
   /** Called when a client asks the daemon to stop; the default stops it. */
@@ -75,7 +77,7 @@ const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {} };
  *
  * @returns The daemon, listening.
  * @throws PosternError `unsupported_version` for a store of a newer format, `permission_denied` for files that are not
- * what they should be.
+ * what they should be, `storage_full` when the store cannot be opened for lack of room.
  */
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { directory, config = defaultConfig(), log = SILENT } = options;
@@ -85,15 +87,12 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const tokenPath = join(directory, config.ipc.token_path);
   const token = await loadOrCreateToken(tokenPath, host.uid);
   const { agentId, publicKey } = await loadOrCreateIdentity(directory, host.uid);
-  const path = prepareStoreFiles(directory, host.uid);
   const audit = new AuditFile(join(directory, "log", "audit.jsonl"), {
     uid: host.uid,
     ...auditSettings(config),
+    onReplaced: () => log.warn("log/audit.jsonl was moved away or removed, and is made anew"),
   });
-  const hint = openHeadHint(directory, host.uid);
-  const newEpoch = () => crypto.randomUUID();
-  const store = await openKvStore({ path, hint, log, newEpoch }).catch((error) => {
-    hint.close();
+  const store = await openStore(directory, { uid: host.uid, log }).catch((error) => {
     audit.close();
     throw error;
   });
@@ -143,6 +142,7 @@ export class Daemon implements AsyncDisposable {
   #endMetrics: () => void = () => {};
   #config: Config;
   readonly #keeper: TokenKeeper;
+  readonly #startFiles: StartFiles;
   #closing: Promise<void> | null = null;
   #resolveClosed: (reason: string) => void = () => {};
 
@@ -182,7 +182,11 @@ export class Daemon implements AsyncDisposable {
       now: () => Date.now(),
     });
     this.#tidyTimer = setInterval(() => this.#tidy(), TIDY_INTERVAL_MS);
-    this.#expireTimer = setInterval(() => expireAll(this.#services), EXPIRE_INTERVAL_MS);
+    this.#startFiles = new StartFiles(parts.log);
+    this.#expireTimer = setInterval(() => {
+      expireAll(this.#services);
+      this.#startFiles.retry();
+    }, EXPIRE_INTERVAL_MS);
     const { tokens, clock } = this.#services;
     this.#keeper = new TokenKeeper({
       path: join(directory, options.config.ipc.token_path),
@@ -219,22 +223,25 @@ export class Daemon implements AsyncDisposable {
       this.#open(this.httpSocketPath);
     }
     const { host, identity } = this.#parts;
-    const { directory, mode = "foreground" } = this.#options;
-    await writeDiscovery(directory, {
-      schema: 1,
+    const { directory, lacksPid, mode = "foreground" } = this.#options;
+    const discovery = {
+      schema: 1 as const,
       pid: host.pid,
       hostname: host.hostname,
       version: identity.version,
       started_at: new Date(identity.startedAtMs).toISOString(),
       sockets: {
-        ndjson: relativeTo(directory, this.socketPath),
-        ...(withHttp ? { http: relativeTo(directory, this.httpSocketPath) } : {}),
+        ndjson: this.socketPath,
+        ...(withHttp ? { http: this.httpSocketPath } : {}),
       },
       token_path: this.#config.ipc.token_path,
       agent_id: identity.agentId,
       epoch: this.epoch,
       mode,
-    }, host.uid);
+    };
+    const { pid, uid } = host;
+    if (lacksPid) this.#startFiles.write("daemon.pid", () => writePid(directory, pid, uid));
+    this.#startFiles.write("daemon.json", () => writeDiscovery(directory, discovery, uid));
   }
 
   /**
@@ -385,8 +392,4 @@ function giveToGroup(path: string, gid: number): void {
       }; the daemon's user must be in that group`,
     );
   }
-}
-
-function relativeTo(directory: string, path: string): string {
-  return path.startsWith(`${directory}/`) ? path.slice(directory.length + 1) : path;
 }

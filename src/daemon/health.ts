@@ -22,6 +22,7 @@ export interface HealthOptions {
   readonly directory: string;
   readonly uid: number | null;
   readonly store: ProbedStore;
+  readonly audit: ProbedAudit;
   /** Told when the disk or the log's directory begins or ends to fail. */
   readonly diagnostics: Log;
 }
@@ -32,11 +33,19 @@ export interface ProbedStore {
   readonly isFailing: boolean;
 }
 
+/** The audit, as far as its health goes. */
+export interface ProbedAudit {
+  /** Why its lines are lost; `undefined` for none that are. */
+  readonly failure: unknown;
+}
+
 /** Looks after the daemon's health. */
 export class Health {
   readonly #services: Services;
   readonly #options: HealthOptions;
   #probedMs = -PROBE_MS;
+  /** What kept it from writing into the log's directory. */
+  #logFailure: unknown;
   readonly #disk: Ailing;
   readonly #logDirectory: Ailing;
   /** Set when the daemon begins to stop. */
@@ -51,6 +60,7 @@ export class Health {
 
   report(): HealthReport {
     this.look();
+    this.lookAtAudit();
     const { identity, clock, log, metrics, records, consumers, connectionCount } = this.#services;
     const components = {
       store: this.#options.store.isFailing ? "failing" as const : "ok" as const,
@@ -85,11 +95,17 @@ export class Health {
     this.#probedMs = now;
     const { directory, store } = this.#options;
     this.#disk.now(this.#failureAt(join(directory, "daemon.probe.new")));
-    this.#logDirectory.now(this.#failureAt(join(directory, "log", "daemon.probe.new")));
+    this.#logFailure = this.#failureAt(join(directory, "log", "daemon.probe.new"));
+    this.lookAtAudit();
     // Worth a try only where the disk takes something; no document has this name, so nothing is removed.
     if (store.isFailing && this.#disk.state === "ok") {
       this.#services.log.put({ key: ["cursor", ""], content: null });
     }
+  }
+
+  /** Takes over how the audit fares, which costs nothing. To be called once a second. */
+  lookAtAudit(): void {
+    this.#logDirectory.now(this.#logFailure ?? this.#options.audit.failure);
   }
 
   /** What keeps it from writing there; `undefined` for nothing. */

@@ -18,6 +18,7 @@ import { giveUpRights, workerPermissions } from "./rights.ts";
 import { prepareDirectory, SOCKET_NAMES } from "./runtime_directory.ts";
 import { type Environment, loadConfig, readOverrides } from "./settings.ts";
 import { chooseSocketPlace, reclaimSocket, type SocketPlace } from "./socket_path.ts";
+import { isWritten } from "./start_files.ts";
 import { EXIT, Supervisor, TICKS } from "./supervisor.ts";
 import { readTraces, type Traces, writePid } from "./traces.ts";
 import type { GoMessage, Mode } from "./worker_messages.ts";
@@ -105,7 +106,7 @@ async function prepare(options: LaunchOptions, means: Means) {
   });
   const previous = await takeOver(directory, sockets, means);
   const host = { pid: Deno.pid, hostname: Deno.hostname(), uid: means.uid };
-  writePid(directory, host.pid, means.uid);
+  const lacksPid = !isWritten(() => writePid(directory, host.pid, means.uid));
   means.log.write("info", "starting", { version: VERSION, pid: host.pid, socket: sockets.ndjson });
   if (sockets.because !== null) means.say(`socket ${sockets.ndjson} (${sockets.because})`);
   const go: GoMessage = {
@@ -116,6 +117,7 @@ async function prepare(options: LaunchOptions, means: Means) {
     socketDirectory: sockets.isTemporary ? sockets.extraDirectory : null,
     host,
     mode: options.mode ?? "foreground",
+    lacksPid,
     config,
     overrides,
     beatMs: silenceMs / TICKS,

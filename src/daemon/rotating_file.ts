@@ -7,13 +7,24 @@
  * on disk. A crash between the two repeats lines and loses none; lines that were just written are the system's to
  * store, and may be lost with its power.
  *
- * What could not be written whole is taken back. At most `files` files exist, of at most `maxBytes` and one line each.
- * A line that cannot be written is counted, and the count is written when the disk takes lines again: logging never
- * ends the daemon. A rotation that failed leaves no copy behind, and is tried again after `RETRY_MS`.
+ * Lines go to the file that has the name: one that was removed or moved away is made anew, and one that was put in
+ * its place is taken, before a line is written and before anything is renamed. A rotation that fails is undone, with
+ * what is numbered as it was, leaves no copy behind, and is tried again after `RETRY_MS`.
+ *
+ * What could not be written whole is taken back. At most `files` files exist, one more while they are rotated, of at
+ * most `maxBytes` and one line each. A line that cannot be written is counted, and the count is written when the disk
+ * takes lines again: logging never ends the daemon.
  */
 
 import { dirname } from "@std/path/posix";
-import { lookAt, openOwnFile, removeIfPresent, syncDirectory, writeAll } from "./safe_file.ts";
+import {
+  lookAt,
+  openOwnFile,
+  removeIfPossible,
+  removeIfPresent,
+  syncDirectory,
+  writeAll,
+} from "./safe_file.ts";
 
 /** How large and how many. */
 export interface RotationOptions {
@@ -31,6 +42,8 @@ export interface RotatingFileOptions extends RotationOptions {
   readonly isShared?: boolean;
   /** Milliseconds that only grow. */
   readonly now?: () => number;
+  /** Told when the file that was written to has lost its name, and another one is written to from now on. */
+  readonly onReplaced?: () => void;
 }
 
 const COPY_BYTES = 65_536;
@@ -43,12 +56,14 @@ export class RotatingFile implements Disposable {
   readonly #uid: number | null;
   readonly #isShared: boolean;
   readonly #now: () => number;
+  readonly #onReplaced: () => void;
   #file: Deno.FsFile;
   readonly #lostLine: (count: number) => string;
   readonly #encoder = new TextEncoder();
   #rotation: RotationOptions;
   #size: number;
   #lost = 0;
+  #failure: unknown;
   /** When a rotation that failed is tried again. */
   #retryAtMs = -Infinity;
   #closed = false;
@@ -60,8 +75,14 @@ export class RotatingFile implements Disposable {
     this.#lostLine = options.lostLine ?? lostLine;
     this.#isShared = options.isShared ?? false;
     this.#now = options.now ?? (() => performance.now());
-    this.#file = openOwnFile(path, { uid: options.uid, append: true });
+    this.#onReplaced = options.onReplaced ?? (() => {});
+    this.#file = this.#open(path);
     this.#size = this.#file.statSync().size;
+  }
+
+  /** Why lines are lost since the first that was; `undefined` when the last one was written. */
+  get failure(): unknown {
+    return this.#failure;
   }
 
   /** Writes a line, or `count` lines, which have their newlines; does nothing after `close`. */
@@ -70,9 +91,20 @@ export class RotatingFile implements Disposable {
     try {
       this.#tellLost();
       this.#write(lines);
-    } catch {
+      this.#failure = undefined;
+    } catch (error) {
+      this.#failure ??= error;
       this.#lost += count;
     }
+  }
+
+  /** Writes how many lines were lost, if that can be written by now. */
+  tellLost(): void {
+    if (this.#closed || this.#lost === 0) return;
+    try {
+      this.#tellLost();
+      this.#failure = undefined;
+    } catch { /* the failure is known already */ }
   }
 
   /** Takes other bounds from the next line on; files beyond the new count are removed at the next rotation. */
@@ -98,6 +130,7 @@ export class RotatingFile implements Disposable {
 
   #write(line: string): void {
     const bytes = this.#encoder.encode(line);
+    this.#takeTheNamed();
     if (this.#size > 0 && this.#size + bytes.length > this.#rotation.maxBytes) this.#rotate();
     this.#writeWhole(bytes);
     this.#size += bytes.length;
@@ -114,58 +147,90 @@ export class RotatingFile implements Disposable {
     }
   }
 
+  /** Somebody may have moved it away, or removed it: what is written then would be found by nobody. */
+  #takeTheNamed(): void {
+    const named = lookAt(this.#path);
+    const mine = this.#file.statSync();
+    if (named !== null && named.ino === mine.ino && named.dev === mine.dev) return;
+    const next = this.#open(this.#path);
+    this.#file.close();
+    this.#file = next;
+    this.#size = next.statSync().size;
+    this.#onReplaced();
+  }
+
+  #open(path: string): Deno.FsFile {
+    return openOwnFile(path, { uid: this.#uid, append: true });
+  }
+
   #rotate(): void {
     // Another may have written as well, or this process emptied it: what counts is what is there.
     this.#size = this.#file.statSync().size;
     if (this.#now() < this.#retryAtMs) throw new Error("the rotation failed a moment ago");
     // First what a full disk refuses: what is numbered already stays as it is then.
-    const next = openOwnFile(this.#next, { uid: this.#uid, append: true });
+    const next = this.#open(this.#next);
+    const moves = new Moves();
     try {
       next.truncateSync(0);
-      if (this.#isShared) this.#emptyInto(next);
-      else this.#giveWayTo(next);
+      this.#removeSurplus();
+      if (this.#isShared) this.#emptyInto(next, moves);
+      else this.#giveWayTo(next, moves);
     } catch (error) {
       this.#retryAtMs = this.#now() + RETRY_MS;
+      moves.undo();
       next.close();
-      removeIfPresent(this.#next);
+      removeIfPossible(this.#next);
       throw error;
     }
     this.#size = 0;
+    // Only now: the oldest is lost by nothing but a rotation that is done.
+    removeIfPossible(`${this.#path}.${this.#kept + 1}`);
   }
 
   get #next(): string {
     return `${this.#path}.new`;
   }
 
+  /** How many numbered files there may be. */
+  get #kept(): number {
+    return this.#rotation.files - 1;
+  }
+
   /** The new file takes the name of the full one. */
-  #giveWayTo(next: Deno.FsFile): void {
-    if (this.#makeRoomForNewest()) Deno.renameSync(this.#path, `${this.#path}.1`);
-    Deno.renameSync(this.#next, this.#path);
+  #giveWayTo(next: Deno.FsFile, moves: Moves): void {
+    this.#moveUp(moves);
+    if (this.#kept > 0) moves.move(this.#path, `${this.#path}.1`);
+    moves.move(this.#next, this.#path);
     this.#file.close();
     this.#file = next;
   }
 
   /** The new file is the copy. */
-  #emptyInto(copy: Deno.FsFile): void {
-    if (this.#rotation.files > 1) this.#copyTo(copy);
-    if (this.#makeRoomForNewest()) {
-      Deno.renameSync(this.#next, `${this.#path}.1`);
+  #emptyInto(copy: Deno.FsFile, moves: Moves): void {
+    if (this.#kept > 0) {
+      this.#copyTo(copy);
+      this.#moveUp(moves);
+      moves.move(this.#next, `${this.#path}.1`);
       syncDirectory(dirname(this.#path));
     } else removeIfPresent(this.#next);
     this.#file.truncateSync(0);
     copy.close();
   }
 
-  /** Removes what is too old, and moves the others up. @returns whether there is to be a `<path>.1` */
-  #makeRoomForNewest(): boolean {
-    const oldest = this.#rotation.files - 1;
-    let surplus = Math.max(1, oldest);
-    while (removeIfPresent(`${this.#path}.${surplus}`)) surplus++;
-    for (let index = oldest - 1; index >= 1; index--) {
-      if (lookAt(`${this.#path}.${index}`) === null) continue;
-      Deno.renameSync(`${this.#path}.${index}`, `${this.#path}.${index + 1}`);
+  /** What is left of a time when there could be more. */
+  #removeSurplus(): void {
+    for (let index = this.#kept + 1; removeIfPresent(`${this.#path}.${index}`);) index++;
+  }
+
+  /** Makes room for a new `<path>.1`; the oldest has one number too many then. */
+  #moveUp(moves: Moves): void {
+    for (let index = this.#kept; index >= 1; index--) {
+      const path = `${this.#path}.${index}`;
+      const info = lookAt(path);
+      if (info === null) continue;
+      if (!info.isFile) throw new Error(`${path} is in the way: it is no regular file`);
+      moves.move(path, `${this.#path}.${index + 1}`);
     }
-    return oldest >= 1;
   }
 
   #copyTo(copy: Deno.FsFile): void {
@@ -175,6 +240,25 @@ export class RotatingFile implements Disposable {
       writeAll(copy, part.subarray(0, count));
     }
     copy.syncSync();
+  }
+}
+
+/** Renamings that belong together. */
+class Moves {
+  readonly #done: (readonly [from: string, to: string])[] = [];
+
+  move(from: string, to: string): void {
+    Deno.renameSync(from, to);
+    this.#done.push([from, to]);
+  }
+
+  /** Gives everything the name that it had, as far as that can be done. */
+  undo(): void {
+    for (const [from, to] of this.#done.splice(0).reverse()) {
+      try {
+        Deno.renameSync(to, from);
+      } catch { /* it keeps the newer name */ }
+    }
   }
 }
 

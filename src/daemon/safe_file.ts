@@ -99,16 +99,25 @@ export function replaceOwnFile(path: string, text: string, options: OwnFileOptio
   const present = lookAt(path);
   if (present !== null) check(path, present, options);
   const temporary = `${path}.new`;
+  try {
+    writeNew(temporary, text, options);
+  } catch (error) {
+    removeIfPossible(temporary);
+    throw error;
+  }
+  Deno.renameSync(temporary, path);
+  syncDirectory(dirname(path));
+}
+
+function writeNew(path: string, text: string, options: OwnFileOptions): void {
   {
-    using file = openOwnFile(temporary, options);
+    using file = openOwnFile(path, options);
     file.truncateSync(0);
     writeAll(file, new TextEncoder().encode(text));
     file.syncSync();
   }
   // The umask may have taken bits that are wanted, as for a public key.
-  Deno.chmodSync(temporary, options.mode ?? 0o600);
-  Deno.renameSync(temporary, path);
-  syncDirectory(dirname(path));
+  Deno.chmodSync(path, options.mode ?? 0o600);
 }
 
 /** Makes sure that the names in a directory, as they are now, outlive a loss of power. */

@@ -21,7 +21,7 @@ import type { Identity, Limits, Presence, Services } from "../operations/operati
 import { Refusals } from "../operations/refusals.ts";
 import { OPERATIONS } from "../operations/registry.ts";
 import type { Config } from "./config.ts";
-import { Health } from "./health.ts";
+import { Health, type ProbedAudit } from "./health.ts";
 import { MeasuredStore } from "./measured_store.ts";
 import { NO_PEERS } from "./no_peers.ts";
 import { SECRETS } from "./secrets.ts";
@@ -34,7 +34,7 @@ export interface ServiceParts {
   readonly token: string;
   /** A token beside the owner's, for remote access. */
   readonly remoteToken?: RemoteToken | undefined;
-  readonly audit: Audit;
+  readonly audit: Audit & ProbedAudit;
   /** Told when something cannot be written, and when it can be again. */
   readonly diagnostics: Log;
   /** The runtime directory. */
@@ -90,7 +90,9 @@ export function makeServices(parts: ServiceParts, hooks: ServiceHooks): DaemonSe
     permissions: new Permissions(log, {
       ...stored,
       news,
-      isOpenTurn: (turnId) => services.sessions.sessionOfTurn(turnId) !== null,
+      isWanted: ({ turnId, tokenId }) =>
+        (turnId === null || services.sessions.sessionOfTurn(turnId) !== null) &&
+        services.tokens.isKnown(tokenId),
     }),
     sessions: new Sessions(log, {
       ...stored,
@@ -132,16 +134,17 @@ export function makeServices(parts: ServiceParts, hooks: ServiceHooks): DaemonSe
       return health;
     },
   };
-  const health = new Health(services, { directory, uid, store, diagnostics });
+  const health = new Health(services, { directory, uid, store, audit, diagnostics });
   return services;
 }
 
 /**
  * Ends what has had its time: requests for permission, queued turns, leases, calls; stores what was revoked and could
- * not be stored. To be called once a second.
+ * not be stored; says when the audit loses lines. To be called once a second.
  */
-export function expireAll(services: Services): void {
+export function expireAll(services: DaemonServices): void {
   const { permissions, sessions, leases, provided, tokens } = services;
+  services.healthOf.lookAtAudit();
   tokens.storeRemovals();
   permissions.expire();
   sessions.expire();

@@ -22,6 +22,8 @@ export interface GoMessage {
   readonly socketDirectory: string | null;
   readonly host: HostFacts;
   readonly mode: Mode;
+  /** The launcher had no room for `daemon.pid`: the Worker writes it. */
+  readonly lacksPid: boolean;
   readonly config: Config;
   readonly overrides: Overrides;
   /** How often to say that the Worker's thread still runs. */

@@ -86,7 +86,7 @@ class WorkerRun {
     try {
       const log = await openLog(go.directory, go.config.log, go.host.uid);
       this.#log = log;
-      const { directory, socketPath, httpSocketPath, config, host, mode } = go;
+      const { directory, socketPath, httpSocketPath, config, host, mode, lacksPid } = go;
       const watched = noticing(log, this.#notices);
       this.#daemon = await this.#start({
         directory,
@@ -95,6 +95,7 @@ class WorkerRun {
         config,
         host,
         mode,
+        lacksPid,
         log: watched,
       });
       this.#go = go;

@@ -200,6 +200,9 @@ function senderOf({ caller }: Context): string {
   return caller.client?.originator ?? caller.principal?.tokenId ?? "";
 }
 
+/** What every request for permission is told as. */
+const REQUESTED = { kind: "notify", topic: "permission.requested" } as const;
+
 const page = {
   limit: z.number().int().min(1).max(1000).default(50).describe("1 to 1000"),
   ...filterFields,
@@ -312,9 +315,9 @@ export const EVENT_SUBSCRIBE = defineOperation({
       mayTake: (name) => mayTake(name, context),
       from: after + 1,
       replayTo,
-      reminders,
+      reminders: reminders.events,
     });
-    const told = replayed + reminders.length;
+    const told = replayed + reminders.count;
     return { subscription_id, replayed: told, replay_to_seq: replayTo };
   },
 });
@@ -332,14 +335,19 @@ export const EVENT_UNSUBSCRIBE = defineOperation({
 function remindersOf(
   after: number,
   filter: Filter,
-  { services, caller }: Context,
-): readonly LogEvent[] {
-  if (caller.client === null) return [];
-  const place = Math.max(after, services.log.counters.front - 1);
+  { services: { log, permissions }, caller }: Context,
+): { readonly count: number; readonly events: Iterable<LogEvent> } {
+  const place = Math.max(after, log.counters.front - 1);
   // Whoever reads a whole log is told by that.
-  if (place === 0) return [];
-  return services.permissions.remindersFor(caller.client.originator, place)
-    .filter((event) => filter.matches(event));
+  if (caller.client === null || place === 0 || !filter.matches(REQUESTED)) {
+    return { count: 0, events: [] };
+  }
+  const { originator } = caller.client;
+  const ids = permissions.reminders(originator, place);
+  // Made as they are told: whoever does not read holds their ids only.
+  const events = ids.values().map((id) => permissions.reminder(id, originator, place))
+    .filter((event) => event !== null);
+  return { count: ids.length, events };
 }
 
 function filterOf(wanted: Wanted): Filter {

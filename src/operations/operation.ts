@@ -56,8 +56,8 @@ export interface Services {
   newId(): string;
   /** Whether the caller may act in the name of an originator: its own, or that of an open turn or call it provides. */
   mayActFor(caller: Caller, originator: string): boolean;
-  /** The originator of an open turn that the caller provides; `null` when there is no such turn. */
-  turnOriginator(caller: Caller, turnId: string): string | null;
+  /** The originator of an open turn that the caller provides, `null` if it has no name; `undefined` for other turns. */
+  turnOriginator(caller: Caller, turnId: string): string | null | undefined;
   connectionCount(): number;
   /** Who is connected, the longest first. */
   presence(): Presence[];
@@ -123,7 +123,7 @@ export interface LogSubscriptionRequest {
   /** Events up to here are told as replay. */
   readonly replayTo: number;
   /** Told before all others, and apart from the log: what this reader has been told already, and is to act on. */
-  readonly reminders: readonly LogEvent[];
+  readonly reminders: Iterable<LogEvent>;
 }
 
 /** A watch of records as an operation asks a connection for it. */

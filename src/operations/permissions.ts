@@ -8,7 +8,7 @@ import {
   type PermissionRequest,
   type ResolvedPermission,
 } from "../core/permission.ts";
-import { MAX_PENDING_EACH } from "../core/permissions.ts";
+import { MAX_PENDING_EACH } from "../core/pending_permissions.ts";
 import { JsonText, utf8Length } from "../core/text.ts";
 import { requireClient } from "./clients.ts";
 import { type Caller, type Context, defineOperation } from "./operation.ts";
@@ -73,6 +73,7 @@ export const PERMISSION_REQUEST = defineOperation({
       requester,
       originator: asked,
       turnId: params.turn_id ?? null,
+      tokenId: caller.principal!.tokenId,
       expiresMs,
     }, params.cancel_on_disconnect ? caller.departure : null);
     return stored.map((request) => ({
@@ -239,6 +240,15 @@ function originatorOf(
 ): string {
   const ofTurn = turn_id === undefined ? requester : services.turnOriginator(caller, turn_id);
   if (ofTurn === null) {
+    throw new PosternError(
+      "conflict",
+      `permission.request: turn_id: whoever sent the turn ${
+        shown(turn_id)
+      } has no identity, so nobody could answer`,
+      { field: "turn_id" },
+    );
+  }
+  if (ofTurn === undefined) {
     throw new PosternError(
       "not_found",
       `permission.request: turn_id: there is no open turn ${shown(turn_id)} that this client runs`,

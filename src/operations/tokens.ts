@@ -22,6 +22,9 @@ const described = {
   last_used_at: milliseconds.nullable().describe("to the minute; null for never"),
 };
 
+const revoked = z.boolean().optional()
+  .describe("true while a revocation waits to be stored: the token is valid again after a start");
+
 export const TOKEN_CREATE = defineOperation({
   name: "token.create",
   summary: "Make a token with scopes of its own; the answer is the only time it can be read.",
@@ -47,8 +50,13 @@ export const TOKEN_LIST = defineOperation({
   summary: "List the named tokens, without their secrets.",
   scope: "admin",
   params: z.object({}),
-  result: z.object({ tokens: z.array(z.object(described)) }),
-  handle: (_params, { services: { tokens } }) => ({ tokens: tokens.list().map(descriptionOf) }),
+  result: z.object({ tokens: z.array(z.object({ ...described, revoked })) }),
+  handle: (_params, { services: { tokens } }) => ({
+    tokens: tokens.list().map((token) => ({
+      ...descriptionOf(token),
+      ...(token.isRevoked ? { revoked: true } : {}),
+    })),
+  }),
 });
 
 export const TOKEN_REVOKE = defineOperation({

@@ -22,8 +22,8 @@ export interface LogStreamOptions {
   readonly from: number;
   /** Events up to here are told as replay. */
   readonly replayTo: number;
-  /** Told before all others; at most what waits for one reader to act on. */
-  readonly reminders: readonly LogEvent[];
+  /** Told before all others; each is made when there is room for it. */
+  readonly reminders: Iterable<LogEvent>;
   /** The line of one event with its end; empty when this reader is not to see it. */
   readonly encode: (
     event: LogEvent,
@@ -44,7 +44,8 @@ export interface LogStreamOptions {
 /** One stream of events to one connection. */
 export class LogStream {
   readonly #options: LogStreamOptions;
-  readonly #reminders: LogEvent[];
+  /** `null` once all are told. */
+  #reminders: Iterator<LogEvent> | null;
   #next: number;
   #gap: Gap | null = null;
   /** Nothing is told before the reply that opens the stream. */
@@ -54,7 +55,7 @@ export class LogStream {
   constructor(options: LogStreamOptions) {
     this.#options = options;
     this.#next = options.from;
-    this.#reminders = [...options.reminders];
+    this.#reminders = options.reminders[Symbol.iterator]();
   }
 
   /** Lets the stream run. */
@@ -65,7 +66,7 @@ export class LogStream {
 
   /** Whether events up to `seq` are still to be told. */
   isBehind(seq: number): boolean {
-    return !this.#ended && (this.#next <= seq || this.#reminders.length > 0);
+    return !this.#ended && (this.#next <= seq || this.#reminders !== null);
   }
 
   /** Notes that the reader is still there, though there is nothing to tell. */
@@ -96,11 +97,10 @@ export class LogStream {
 
   #remind(): void {
     const { outbox, encode } = this.#options;
-    while (
-      this.#reminders.length > 0 && !this.#waiting && !this.#ended && outbox.hasRoomForStream
-    ) {
-      const line = encode(this.#reminders.shift()!, { replay: true, again: true, gap: null });
-      outbox.push(encoder.encode(line));
+    while (this.#reminders !== null && !this.#waiting && !this.#ended && outbox.hasRoomForStream) {
+      const { done, value } = this.#reminders.next();
+      if (done) this.#reminders = null;
+      else outbox.push(encoder.encode(encode(value, { replay: true, again: true, gap: null })));
     }
   }
 

@@ -19,6 +19,7 @@ import { ConnectionCount } from "./connection_count.ts";
 import type { ServerContext, ServerLimits } from "./context.ts";
 import { HttpServer, type HttpSettings } from "./http/http_server.ts";
 import type { Route } from "./http/route.ts";
+import { RepeatedFailure } from "./repeated_failure.ts";
 import type { Served } from "./served.ts";
 import { SharedEncodings } from "./shared_encodings.ts";
 import { Turns } from "./turns.ts";
@@ -42,6 +43,9 @@ const OUTBOX_TOTAL_BYTES = 256 * 1024 * 1024;
 const RECORDS_TOTAL_CHARS = 64 * 1024 * 1024;
 /** What an outbox may take even then, so that everyone is still answered, one request at a time. */
 const OUTBOX_LEAST_BYTES = 16 * 1024;
+
+/** Connections were accepted again if none failed for so long. */
+const ACCEPTED_MS = 2000;
 
 /** So long may a connection that is ended for its token take to get its last answers. */
 const REVOKED_MS = 1000;
@@ -197,15 +201,20 @@ export class Server {
   }
 
   async #accept(listener: Deno.Listener): Promise<void> {
+    const failure = new RepeatedFailure({
+      diagnostics: this.#context.diagnostics,
+      over: "connections are accepted again",
+      quietMs: ACCEPTED_MS,
+    });
     for (;;) {
       try {
         this.#welcome(await listener.accept());
       } catch (error) {
         if (error instanceof Deno.errors.BadResource || error instanceof Deno.errors.Interrupted) {
-          return;
+          return failure.close();
         }
         // Out of file descriptors, most likely: those who are connected go on, and so does this loop.
-        this.#context.diagnostics.error("cannot accept a connection", { error });
+        failure.note("cannot accept a connection", error);
         await new Promise((resolve) => setTimeout(resolve, 100));
       }
     }

@@ -3,7 +3,12 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Departure } from "../../src/core/departure.ts";
 import { PosternError } from "../../src/core/errors.ts";
-import { MAX_PENDING, MAX_PENDING_EACH, MAX_RESOLVED } from "../../src/core/permissions.ts";
+import {
+  MAX_PENDING,
+  MAX_PENDING_EACH,
+  MAX_PENDING_OF_TOKEN,
+} from "../../src/core/pending_permissions.ts";
+import { MAX_RESOLVED } from "../../src/core/permissions.ts";
 import {
   ask,
   comesTo,
@@ -375,4 +380,29 @@ Deno.test("a request whose turn has ended is withdrawn with the next look, and t
   assertEquals(ends.map(({ payload }) => [payload.request_id, payload.outcome]), [
     ["gone", "cancelled"],
   ]);
+});
+
+Deno.test("no answer is taken for a turn that has ended, though nobody has looked since", async () => {
+  const opened = openPermissions();
+  await ask(opened, "gone", { turnId: "ended" }).promise();
+  const attempt = () => opened.permissions.answer("gone", "owner", YES);
+  assertEquals(await comesTo(attempt), "conflict");
+  assertEquals((await topicsOf(opened)).at(-1), "resolved");
+  assertEquals((await told(opened)).at(-1)!.payload.outcome, "cancelled");
+});
+
+Deno.test("one token cannot take the place of all others, and the owner's is not one of them", async () => {
+  const opened = openPermissions();
+  for (let i = 0; i < MAX_PENDING_OF_TOKEN; i++) {
+    await ask(opened, `n${i}`, { tokenId: "named", originator: `o-${i % 10}` }).promise();
+  }
+  const more = (tokenId: string) => comesTo(() => ask(opened, "one", { tokenId, originator: "o" }));
+  assertEquals(await more("named"), "too_many");
+  assertEquals(await more("other"), "ok");
+  const again = crashed(opened);
+  const asked = () => ask(again, "two", { tokenId: "named", originator: "o" });
+  assertEquals(await comesTo(asked), "too_many", "it is known behind a restart");
+  for (let i = 0; i <= MAX_PENDING_OF_TOKEN; i++) {
+    await ask(again, `w${i}`, { originator: `p-${i % 10}` }).promise();
+  }
 });

@@ -251,13 +251,13 @@ Deno.test("a runner acts for whoever asked for the turn that it runs, and only a
     );
   assertEquals(allowed(), ["o-1"]);
   assertEquals(sessions.turnOriginator(runner, first), "o-1");
-  assertEquals(sessions.turnOriginator(runner, second), null);
-  assertEquals(sessions.turnOriginator(other, first), null);
+  assertEquals(sessions.turnOriginator(runner, second), undefined);
+  assertEquals(sessions.turnOriginator(other, first), undefined);
   await emit(opened, runner, [first, "completed"]);
   assertEquals(allowed(), ["o-2"]);
   sessions.runnerGone(runner);
   assertEquals(allowed(), []);
-  assertEquals(sessions.turnOriginator(runner, second), null);
+  assertEquals(sessions.turnOriginator(runner, second), undefined);
 });
 
 Deno.test("another connection of the runner's client is told who asked, and nobody else's", async () => {
@@ -271,12 +271,12 @@ Deno.test("another connection of the runner's client is told who asked, and nobo
   const other = await send(opened, "t", { originator: "o-2" });
   assertEquals(sessions.turnOriginator(null, turn, "o-runner"), "o-1");
   assertEquals(sessions.turnOriginator(new Runner(), turn, "o-runner"), "o-1");
-  assertEquals(sessions.turnOriginator(null, turn, "o-1"), null);
-  assertEquals(sessions.turnOriginator(null, turn, null), null);
-  assertEquals(sessions.turnOriginator(null, other, "o-runner"), null);
-  assertEquals(sessions.turnOriginator(null, other, null), null);
+  assertEquals(sessions.turnOriginator(null, turn, "o-1"), undefined);
+  assertEquals(sessions.turnOriginator(null, turn, null), undefined);
+  assertEquals(sessions.turnOriginator(null, other, "o-runner"), undefined);
+  assertEquals(sessions.turnOriginator(null, other, null), undefined);
   sessions.runnerGone(runner);
-  assertEquals(sessions.turnOriginator(null, turn, "o-runner"), null);
+  assertEquals(sessions.turnOriginator(null, turn, "o-runner"), undefined);
 });
 
 Deno.test("a refusal names what was asked for", async () => {

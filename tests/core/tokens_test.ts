@@ -187,11 +187,46 @@ Deno.test("a revocation that could not be stored holds, says so, and can be aske
     const refusal = await tokens.revoke(reference).promise().catch((error) => error);
     assertEquals([refusal.code, tokens.authenticate(secret)], ["storage_full", null]);
     assertStringIncludes(refusal.message, "is revoked until the next start, not stored yet");
-    assertEquals(tokens.list(), []);
+    assertEquals(tokens.list().map(({ id, isRevoked }) => [id, isRevoked]), [[token.id, true]]);
   }
   await tokens.revoke("ci").promise();
   assertEquals(openTokens(opened.restarted()).authenticate(secret), null);
   assertEquals(codeOf(() => tokens.revoke("ci")), "not_found");
+});
+
+Deno.test("whoever was told that a revocation is not stored may ask again when it has been, for ten minutes", async () => {
+  const opened = openTestLog();
+  const tokens = openTokens(opened);
+  const { secret, token } = await tokens.create("ci", ["read"], null).promise();
+  opened.store.failNext(new PosternError("storage_full", "full"));
+  await tokens.revoke("ci").promise().catch(() => {});
+  tokens.storeRemovals();
+  await opened.log.drain();
+  assertEquals([tokens.list(), tokens.authenticate(secret)], [[], null]);
+  opened.clock.step(599_999);
+  for (const reference of ["ci", token.id, "ci"]) await tokens.revoke(reference).promise();
+  const next = await tokens.create("ci", ["read"], null).promise();
+  await tokens.revoke("ci").promise();
+  assertEquals(tokens.authenticate(next.secret), null, "a new one of the name is meant first");
+  opened.clock.step(1);
+  for (const reference of ["ci", token.id]) {
+    assertEquals(codeOf(() => tokens.revoke(reference)), "not_found");
+  }
+});
+
+Deno.test("revocations that were stored by a later try are remembered up to a bound", async () => {
+  const opened = openTestLog();
+  const tokens = openTokens(opened);
+  for (let n = 0; n <= MAX_TOKENS; n++) {
+    await tokens.create(`t${n}`, ["read"], null).promise();
+    opened.store.failNext(new PosternError("storage_full", "full"));
+    await tokens.revoke(`t${n}`).promise().catch(() => {});
+    tokens.storeRemovals();
+    await opened.log.drain();
+  }
+  assertEquals(codeOf(() => tokens.revoke("t0")), "not_found");
+  await tokens.revoke("t1").promise();
+  await tokens.revoke(`t${MAX_TOKENS}`).promise();
 });
 
 Deno.test("a revocation that could not be stored is tried again by itself, and its name is free meanwhile", async () => {

@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path/posix";
+import { eventually as inTime } from "../support/eventually.ts";
 import { eventually } from "../support/expect.ts";
 import { startTestDaemon } from "../support/in_process.ts";
 import { startProcess } from "../support/process.ts";
@@ -134,6 +135,46 @@ Deno.test("the audit is rotated while it is written: whole lines, at most log.fi
   assert(moved, "a full file is renamed, not copied");
 });
 
+for (const loss of ["removed", "moved away"]) {
+  Deno.test(`an audit that is ${loss} under the daemon goes on in a new file, and the log says so once`, async () => {
+    await using daemon = await startTestDaemon();
+    using owner = await daemon.v2();
+    await owner.ask({ cmd: "token.list" });
+    const path = join(daemon.directory, "log", "audit.jsonl");
+    if (loss === "removed") Deno.removeSync(path);
+    else Deno.renameSync(path, `${path}.moved`);
+    for (let n = 0; n < 3; n++) await owner.ask({ cmd: "token.list" });
+    assertEquals(toldBy(daemon.audit()), Array(3).fill(["token.list", "ok", "owner", "socket"]));
+    const told = daemon.logged.filter(({ message }) => /audit/.test(message));
+    assertEquals(told.map(({ level, message }) => [level, message]), [
+      ["warn", "log/audit.jsonl was moved away or removed, and is made anew"],
+    ]);
+  });
+}
+
+Deno.test("an audit that loses lines fails the log_directory by itself, and says in the log that it does and that it is over", async () => {
+  await using daemon = await startTestDaemon();
+  using owner = await daemon.v2();
+  const http = daemon.http();
+  const path = join(daemon.directory, "log", "audit.jsonl");
+  Deno.removeSync(path);
+  Deno.mkdirSync(path);
+  const told = () =>
+    daemon.logged.filter(({ fields }) => fields?.component === "log_directory")
+      .map(({ level }) => level);
+  // Nobody asks for the health.
+  await owner.ask({ cmd: "token.list" });
+  await inTime(() => told().length > 0, "a line that says so");
+  await owner.ask({ cmd: "token.list" });
+  const health = async () => JSON.parse((await http.ask("/healthz")).text).components.log_directory;
+  assertEquals(await health(), "failing");
+  Deno.removeSync(path);
+  await inTime(() => told().length > 1, "a line that says that it is over");
+  assertEquals([await health(), told()], ["ok", ["error", "info"]]);
+  const [lost] = daemon.audit();
+  assertEquals([lost!.op, lost!.count], ["audit.lost", 3]);
+});
+
 Deno.test({
   name: `a full disk ends nothing, and the audit says how much it lost${
     canMount ? "" : " [needs root]"
@@ -152,15 +193,14 @@ Deno.test({
     const token = Deno.readTextFileSync(join(directory, "ipc-token"));
     await client.ask({ cmd: "auth", token });
     disk.fill();
-    const rest = join(directory, "..", "rest");
-    fillUp(rest);
+    const freeRest = disk.fillUp();
     // More than the page of the file that was there already.
     for (let n = 0; n < 100; n++) {
       assertEquals((await client.ask({ cmd: "token.list" })).ok, true);
     }
     const kept = Deno.readTextFileSync(join(directory, "log", "audit.jsonl"));
     assert(kept.split("\n").length < 100, "the disk was not full");
-    Deno.removeSync(rest);
+    freeRest();
     disk.free();
     await eventually(async () => {
       await client.ask({ cmd: "token.list" });
@@ -177,17 +217,5 @@ function existingInode(path: string): number | null {
     return Deno.statSync(path).ino;
   } catch {
     return null;
-  }
-}
-
-/** Takes every byte that is left. */
-function fillUp(path: string): void {
-  using file = Deno.openSync(path, { write: true, create: true });
-  for (const size of [65_536, 4096]) {
-    try {
-      for (;;) file.writeSync(new Uint8Array(size));
-    } catch (error) {
-      if (!/No space/.test(String(error))) throw error;
-    }
   }
 }

@@ -393,6 +393,27 @@ Deno.test("what is there already can be put again when there is room for nothing
   assertEquals(many.names.length, 2);
 });
 
+Deno.test("when room is short the blobs are looked through once for each upload, however many chunks it has", async () => {
+  await using files = await Files.make({ maxBlobs: 2 });
+  const chunk = () => Array<number>(100).fill(1);
+  for (const sizes of [chunk(), [300]]) await files.blobs.put(chunks(...sizes), 0, "owner");
+  for (const announced of [0, 100]) {
+    let looks = 0;
+    const { values } = Map.prototype;
+    Map.prototype.values = function () {
+      looks++;
+      return values.call(this);
+    };
+    try {
+      await files.blobs.put(chunks(...chunk()), announced, "owner");
+    } finally {
+      Map.prototype.values = values;
+    }
+    assertEquals(looks, 1, `announced ${announced}`);
+  }
+  assertEquals(await files.refused(chunks(301)), "storage_full");
+});
+
 Deno.test("downloads are bounded, for one token and together, and each that ends makes room", async () => {
   await using files = await Files.make();
   const { hash } = await files.blobs.put(chunks(5), 0, "owner");

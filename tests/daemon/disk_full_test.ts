@@ -3,20 +3,24 @@
  * goes on by itself when there is room again. On a small file system of its own, which takes root to mount.
  */
 
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path/posix";
+import { startDaemonProcess, stopDaemonProcess } from "../../src/client/autostart.ts";
+import { connect } from "../../src/client/mod.ts";
 import { eventually } from "../support/eventually.ts";
 import { startProcess, TestDirectory } from "../support/process.ts";
 import { type Line, RawClient } from "../support/raw_client.ts";
 import { canMount, SMALL_DISK_BYTES, SmallDisk } from "../support/small_disk.ts";
 
-const needsRoot = canMount ? "" : " [needs root]";
+function testOnSmallDisk(what: string, fn: () => Promise<void>): void {
+  const name = canMount ? what : `${what} [needs root]`;
+  if (!canMount) console.log(`ignored: ${name}`);
+  Deno.test({ name, ignore: !canMount, fn });
+}
 
-Deno.test({
-  name:
-    `a full disk refuses sends with storage_full, keeps and reads the rest, and recovers${needsRoot}`,
-  ignore: !canMount,
-  async fn() {
+testOnSmallDisk(
+  "a full disk refuses sends with storage_full, keeps and reads the rest, and recovers",
+  async () => {
     await using disk = await SmallDisk.mount();
     await using _daemon = await startProcess(disk.directory).ready();
     using client = await greeted(disk.directory);
@@ -29,12 +33,11 @@ Deno.test({
     assertEquals(later.ok, true, JSON.stringify(later));
     assertEquals(later.seq, seqs.at(-1)! + 1, "a refused event uses no seq");
   },
-});
+);
 
-Deno.test({
-  name: `a token that is revoked on a full disk is stored as such by itself later${needsRoot}`,
-  ignore: !canMount,
-  async fn() {
+testOnSmallDisk(
+  "a token that is revoked on a full disk is stored as such by itself later",
+  async () => {
     await using disk = await SmallDisk.mount();
     await using _daemon = await startProcess(disk.directory).ready();
     using client = await greeted(disk.directory);
@@ -47,6 +50,8 @@ Deno.test({
       assertEquals(refusal.error, "storage_full", JSON.stringify(refusal));
       assertStringIncludes(refusal.message, "revoked until the next start, not stored yet");
       assertEquals(await isTaken(disk.directory, token), false);
+      const { tokens } = await client.ask({ cmd: "token.list" });
+      assertEquals(tokens.map(({ name, revoked }: Line) => [name, revoked]), [["ci", true]]);
     }
     disk.free();
     await eventually(async () => {
@@ -59,8 +64,87 @@ Deno.test({
       await using _copied = await startProcess(copy.path).ready();
       return !await isTaken(copy.path, token);
     }, "the revocation to be stored");
+    assertEquals((await client.ask({ cmd: "token.list" })).tokens, []);
+    assertEquals((await client.ask({ cmd: "token.revoke", id: "ci" })).ok, true);
   },
+);
+
+testOnSmallDisk(
+  "after a crash a daemon starts on a full disk, can be found and read, and writes daemon.json and daemon.pid when there is room",
+  async () => {
+    await using disk = await SmallDisk.mount();
+    const seqs = await leaveEvents(disk.directory, "crash");
+    const free = disk.fillUp();
+    await using daemon = await startProcess(disk.directory).ready();
+    assertMatch(daemon.stderr, /the disk takes nothing; starting without a file.*daemon\.json/);
+    const names = () => [...Deno.readDirSync(disk.directory)].map(({ name }) => name);
+    for (const name of ["daemon.json", "daemon.json.new"]) assert(!names().includes(name), name);
+    {
+      await using client = await connect({ dir: disk.directory });
+      const { events } = await client.call("event.read", { after: 0 });
+      assertEquals(events.map(({ seq }) => seq), seqs);
+      const refusal = await client.send({ kind: "notify", payload: "x".repeat(50_000) })
+        .catch((error) => error);
+      assertEquals(refusal.code, "storage_full");
+    }
+    free();
+    const isThere = () => ["daemon.json", "daemon.pid"].every((name) => names().includes(name));
+    await eventually(isThere, "the files");
+    const { pid } = JSON.parse(Deno.readTextFileSync(join(disk.directory, "daemon.json")));
+    const told = Deno.readTextFileSync(join(disk.directory, "daemon.pid"));
+    assertEquals([pid, told], [daemon.pid, `${daemon.pid}\n`]);
+    daemon.signal("SIGTERM");
+    assertEquals(await daemon.end(), 0);
+    assert(!isThere());
+  },
+);
+
+testOnSmallDisk(
+  "after an orderly stop a full disk keeps a daemon from starting, it says why, and starts when there is room",
+  async () => {
+    await using disk = await SmallDisk.mount();
+    const seqs = await leaveEvents(disk.directory, "stop");
+    const free = disk.fillUp();
+    await using daemon = startProcess(disk.directory);
+    assertEquals(await daemon.end(), 1);
+    assertMatch(daemon.stderr, /cannot start: opening the store, which needs 65536 bytes of room/);
+    free();
+    await using _again = await startProcess(disk.directory).ready();
+    using client = await greeted(disk.directory);
+    assertEquals(await allSeqs(client), seqs);
+  },
+);
+
+testOnSmallDisk("a daemon that a client starts on a full disk counts as started", async () => {
+  await using disk = await SmallDisk.mount();
+  await leaveEvents(disk.directory, "crash");
+  const free = disk.fillUp();
+  const { started, notices } = await startDaemonProcess({ directory: disk.directory });
+  assert(
+    started && notices.some((line) => line.includes("starting without a file")),
+    `${notices}`,
+  );
+  free();
+  const client = await connect({ dir: disk.directory });
+  await stopDaemonProcess(client, 20_000);
+  await client.close();
 });
+
+/** Runs a daemon for a while. @returns the seqs of what it stored */
+async function leaveEvents(directory: string, end: "crash" | "stop"): Promise<number[]> {
+  await using daemon = await startProcess(directory).ready();
+  using client = await greeted(directory);
+  for (const payload of [1, 2]) {
+    await client.ask({ cmd: "send", to: "self", kind: "notify", payload });
+  }
+  const seqs = await allSeqs(client);
+  if (end === "crash") await daemon.crash();
+  else {
+    daemon.signal("SIGTERM");
+    assertEquals(await daemon.end(), 0);
+  }
+  return seqs;
+}
 
 async function isTaken(directory: string, token: string): Promise<boolean> {
   using client = await RawClient.connect(join(directory, "postern.sock"));

@@ -67,7 +67,8 @@ Deno.test("a daemon that stops is not ready, and touches no disk to say so", () 
   } as unknown as Services;
   const diagnostics = { debug() {}, info() {}, warn() {}, error() {} };
   const store = { isFailing: false };
-  const options = { directory: "/nowhere/at/all", uid: null, store, diagnostics };
+  const audit = { failure: undefined };
+  const options = { directory: "/nowhere/at/all", uid: null, store, audit, diagnostics };
   const health = new Health(services, options);
   health.stopping = true;
   const { ready, status } = health.report();

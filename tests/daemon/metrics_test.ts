@@ -1,11 +1,12 @@
 /** `/metrics` as a real parser reads it, after traffic in every dialect. */
 
 import { assert, assertEquals } from "@std/assert";
+import { connect } from "../../src/client/mod.ts";
 import { eventually } from "../support/eventually.ts";
 import { HttpSocket } from "../support/http_socket.ts";
 import { startTestDaemon, type TestDaemon } from "../support/in_process.ts";
 import { type Metrics, parseMetrics, pythonWithParser } from "../support/prometheus_parser.ts";
-import { RawClient } from "../support/raw_client.ts";
+import { type Line, RawClient } from "../support/raw_client.ts";
 
 const FAMILIES: Record<string, string> = {
   build_info: "gauge",
@@ -232,4 +233,45 @@ testWithParser("whatever names clients choose, no series and no label comes of i
   assertEquals(after.labelValues.filter((value) => value.includes(mark)), []);
   const text = await http.text("/metrics");
   assert(!text.includes(mark) && !text.includes(daemon.token));
+});
+
+Deno.test("no series, label or value of the metrics names a session, a turn, a text, a record, a service, a runner or a secret", async () => {
+  const records = { policy: "read_write" as const, writable: [">"] };
+  await using daemon = await startTestDaemon({ config: { records } });
+  using http = new HttpSocket(daemon.directory);
+  await using client = await connect({ dir: daemon.directory });
+  const [runner, user] = [await daemon.v2("runner"), await daemon.v2("user")];
+  const { client_id } = await user.ask({ cmd: "system.hello", client_kind: "markkind" });
+  const session_id = crypto.randomUUID();
+  const session = { session_id, title: "mark title", runner: "mark.runner" };
+  const ask = async (one: RawClient, cmd: string, params: Line = {}) => {
+    const reply = await one.ask({ cmd, ...params });
+    assertEquals(reply.ok, true, `${cmd}: ${JSON.stringify(reply)}`);
+    return reply;
+  };
+  await ask(user, "session.create", session);
+  await ask(runner, "session.attach", { runner: session.runner });
+  const { turn_id } = await ask(user, "session.send", { session_id, text: "mark text" });
+  const delta = { turn_id, type: "delta", data: { text: "mark delta" } };
+  await ask(runner, "turn.emit", delta);
+  await ask(user, "record.define", { name: "mark.record", writable: true });
+  await ask(user, "record.set", { name: "mark.record", value: "mark value" });
+  const { lease_id } = await ask(user, "lease.acquire", { name: "mark.lease", ttl_secs: 60 });
+  const asked = { request_id: "mark.request", tool: "mark.tool", input: { text: "mark input" } };
+  await ask(user, "permission.request", asked);
+  const { token, id } = await ask(user, "token.create", { name: "mark.token", scopes: ["read"] });
+  await using _service = await client.provide("mark_service", {
+    mark_method: { handler: (given) => given },
+  });
+  const params = { text: "mark params" };
+  await client.call("service.call", { service: "mark_service", method: "mark_method", params });
+  await client.call("session.get", { session_id: "mark.none" }).catch(() => {});
+  const text = (await http.text("/metrics")).toLowerCase();
+  assert(text.includes('operation="session.send",outcome="ok"'), "what was used is counted");
+  assert(text.includes('operation="service.call",outcome="ok"'), "what was used is counted");
+  const secrets = [session_id, turn_id, client_id, lease_id, token, id, daemon.token];
+  for (const mark of ["mark", ...secrets]) {
+    assert(typeof mark === "string" && mark.length > 3, `${mark} is no mark`);
+    assert(!text.includes(mark.toLowerCase()), `the metrics hold ${mark}`);
+  }
 });

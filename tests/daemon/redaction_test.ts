@@ -5,6 +5,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
+import { shown, withoutSecrets } from "../../src/core/errors.ts";
 import { OPERATIONS } from "../../src/operations/registry.ts";
 import { HttpClient } from "../support/http_client.ts";
 import { startProcess, TestDirectory } from "../support/process.ts";
@@ -155,11 +156,22 @@ function* secretsIn(value: unknown): Generator<string> {
   }
 }
 
+/** As services of the remote-dev backend write a token. */
+function base64Of(hex: string): string {
+  return btoa(String.fromCharCode(...Uint8Array.fromHex(hex)));
+}
+
+function urlSafe(base64: string): string {
+  return base64.replaceAll("+", "-").replaceAll("/", "_");
+}
+
 /** Of a long secret any quarter tells too much; the id in a named token is none. */
 function partsOf(mark: string): string[] {
   const secret = mark.toLowerCase().split("_").at(-1)!;
-  if (!/^[0-9a-f]{60,}$/.test(secret)) return [mark];
-  return [secret.slice(0, 16), secret.slice(24, 40), secret.slice(-16)];
+  if (!/^[0-9a-f]{60,}$/.test(secret)) return [mark.toLowerCase()];
+  const inBase64 = secret.length === 64 ? [base64Of(secret), urlSafe(base64Of(secret))] : [];
+  return [secret, ...inBase64.map((text) => text.toLowerCase())]
+    .flatMap((text) => [text.slice(0, 16), text.slice(20, 36), text.slice(-17, -1)]);
 }
 
 async function useEverything(run: Run, owner: string): Promise<void> {
@@ -245,6 +257,9 @@ async function askHttpBadly(run: Run, owner: string): Promise<void> {
     ["/healthz", { authorization: `Basic ${owner}` }],
     ["/healthz", { authorization: owner }],
     ["/healthz", { "x-rdv-service-token": WRONG_OWNER }],
+    ["/healthz", { "x-rdv-service-token": `${base64Of(owner)}x` }],
+    [`/blobs/${base64Of(owner)}`, {}],
+    ["/healthz", { "x-client-kind": base64Of(owner) }],
     ["/healthz", { origin: `http://${owner}` }],
     ["/healthz", { "postern-api-version": owner }],
     ["/healthz", { "x-client-kind": owner + owner }],
@@ -265,7 +280,12 @@ async function askHttpBadly(run: Run, owner: string): Promise<void> {
   ) {
     run.errors.push((await http.ask("/rpc", { method: "POST", body })).text);
   }
-  for (const secret of [owner, WRONG_NAMED, WRONG_CLIENT]) {
+  // The daemon takes the owner token in base64 as well.
+  const withBase64 = { "x-rdv-service-token": base64Of(owner) };
+  const taken = await http.rpc("token.list", {}, { token: null, headers: withBase64 });
+  assertEquals(taken.status, 200);
+  const forms = [base64Of(owner), base64Of(owner).replaceAll("=", ""), urlSafe(base64Of(owner))];
+  for (const secret of [owner, WRONG_NAMED, WRONG_CLIENT, ...forms]) {
     const headers = { "x-rdv-user-id": `for ${secret}` };
     assertEquals((await http.rpc("token.list", {}, { headers })).status, 200);
   }
@@ -314,4 +334,28 @@ Deno.test("after a run that used every operation nothing secret is in logs, audi
   for (const [what, text] of Object.entries(watched)) run.expectNothingIn(what, text);
   assert(watched["audit.jsonl"]!.includes('"token.create"'), "the audit was written");
   assert(run.errors.length > 1000, `only ${run.errors.length} errors were told`);
+});
+
+Deno.test("a token is hidden in hex and in base64, and nothing else is: originators, ids, paths, dates", () => {
+  for (let n = 0; n < 200; n++) {
+    const bytes = crypto.getRandomValues(new Uint8Array(32));
+    const base64 = base64Of(bytes.toHex());
+    for (const form of [bytes.toHex(), base64, base64.slice(0, 43), urlSafe(base64)]) {
+      assertEquals(withoutSecrets(form), "(hidden)");
+      assertEquals(withoutSecrets(`for ${form}, says "${form}"`), 'for (hidden), says "(hidden)"');
+      assert(!withoutSecrets(`for-${form}/x`).includes(form.slice(8, 24)));
+      assertEquals(shown(form), '"(hidden)"');
+    }
+    const id = crypto.randomUUID();
+    const plain = [
+      `o-${bytes.toHex().slice(0, 32)}`,
+      `o-${bytes.toHex().slice(0, 32)}/o-${bytes.toHex().slice(32)}`,
+      id,
+      `${id}/${id}`,
+      "/home/somebody/projects/postern/src/daemon/rotating_file",
+      "/Users/Somebody/Library/postern/src/daemon/rotating_file",
+      "2026-03-01T09:15:09.183Z ERROR cannot be written; reading goes on",
+    ];
+    for (const text of plain) assertEquals(withoutSecrets(text), text);
+  }
 });

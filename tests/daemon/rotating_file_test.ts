@@ -1,9 +1,9 @@
-/** Rotation that is refused: what is left behind, when it is tried again, and what is on disk in which order. */
+/** A file that loses its name, and rotation that is refused: what is left behind, when it is tried again, and what is on disk in which order. */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { dirname, join } from "@std/path/posix";
 import { RotatingFile, type RotatingFileOptions } from "../../src/daemon/rotating_file.ts";
-import { fileCalls } from "../support/file_calls.ts";
+import { failing, fileCalls } from "../support/file_calls.ts";
 import { TestDirectory } from "../support/process.ts";
 import { canMount, SMALL_DISK_BYTES, SmallDisk } from "../support/small_disk.ts";
 
@@ -61,6 +61,67 @@ for (const isShared of [true, false]) {
     const lost = Number(/count=(\d+)/.exec(test.text)![1]);
     assertEquals(full.split("\n").length - 1 + lost, 201);
   });
+}
+
+/** What the files hold, by their names. */
+function textsOf(test: Rotated): Record<string, string> {
+  const read = (name: string) => Deno.readTextFileSync(join(dirname(test.path), name));
+  return Object.fromEntries(test.names.map((name) => [name, read(name)]));
+}
+
+for (const isShared of [true, false]) {
+  const way = isShared ? "copied" : "renamed";
+
+  for (const loss of ["removed", "moved away", "replaced"]) {
+    Deno.test(`a file that is ${loss} is made anew, and nothing that is numbered goes, in one that is ${way}`, async () => {
+      await using directory = new TestDirectory();
+      let told = 0;
+      using test = new Rotated(directory.path, {
+        isShared,
+        files: 3,
+        maxBytes: 100,
+        onReplaced: () => told++,
+      });
+      for (const letter of "abc") test.file.append(letter.repeat(80) + "\n");
+      const before = textsOf(test);
+      assertEquals(Object.keys(before), ["lines", "lines.1", "lines.2"]);
+      if (loss === "removed") Deno.removeSync(test.path);
+      else Deno.renameSync(test.path, directory.beside("moved"));
+      if (loss === "replaced") Deno.writeTextFileSync(test.path, "another\n", { mode: 0o600 });
+      // As large as a line that would have the file rotated.
+      test.file.append("d".repeat(80) + "\n");
+      const start = loss === "replaced" ? "another\n" : "";
+      assertEquals(textsOf(test), { ...before, lines: start + "d".repeat(80) + "\n" });
+      assertEquals([told, test.file.failure], [1, undefined]);
+      test.file.append("e".repeat(80) + "\n");
+      assertEquals(textsOf(test), {
+        "lines.2": before["lines.1"]!,
+        "lines.1": start + "d".repeat(80) + "\n",
+        lines: "e".repeat(80) + "\n",
+      });
+    });
+  }
+
+  for (const step of isShared ? ["sync directory", "truncate"] : ["rename lines"]) {
+    Deno.test(`a rotation that fails at its last step (${step}) is undone, in a file that is ${way}`, async () => {
+      await using directory = new TestDirectory();
+      using test = new Rotated(directory.path, { isShared, files: 3, maxBytes: 100 });
+      for (const letter of "abc") test.file.append(letter.repeat(80) + "\n");
+      const before = textsOf(test);
+      for (let tries = 1; tries <= 4; tries++) {
+        const calls = failing(step, () => test.file.append("lost\n".repeat(10)));
+        assert(calls.some((call) => call === step), `${step} was not come to: ${calls}`);
+        assertEquals(textsOf(test), before);
+        assertMatch(String(test.file.failure), /refused by the test/);
+        test.nowMs += PAUSE_MS;
+      }
+      test.file.tellLost();
+      const { lines, ...numbered } = textsOf(test);
+      assertMatch(lines!, /could not be written count=4\n$/);
+      const moved = { "lines.1": before.lines!, "lines.2": before["lines.1"]! };
+      assertEquals([numbered, test.file.failure], [moved, undefined]);
+    });
+  }
 }
 
 Deno.test({

@@ -1,6 +1,8 @@
 /** One daemon for one directory: the lock, the pid, discovery, stale sockets, starts that are refused. */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { DatabaseSync } from "node:sqlite";
+import { eventually } from "../support/eventually.ts";
 import { DaemonProcess, startLauncher, startProcess, TestDirectory } from "../support/process.ts";
 
 function modeOf(path: string): string {
@@ -107,6 +109,41 @@ Deno.test("after SIGKILL the next start reports it, takes the socket over and ke
     `recovered after the crash: the log goes on epoch=${before.epoch}`,
   );
   assertEquals(JSON.parse(directory.read("daemon.json")).epoch, before.epoch);
+});
+
+/** Whether a process has a file open; told on Linux only, and taken for granted elsewhere. */
+function isOpenBy(pid: number, path: string): boolean {
+  if (Deno.build.os !== "linux") return true;
+  const handles = [...Deno.readDirSync(`/proc/${pid}/fd`)];
+  return handles.some(({ name }) => {
+    try {
+      return Deno.readLinkSync(`/proc/${pid}/fd/${name}`) === path;
+    } catch {
+      return false;
+    }
+  });
+}
+
+Deno.test("no socket is there to connect to before the store is recovered", async () => {
+  await using directory = new TestDirectory();
+  {
+    await using first = await startProcess(directory.path).ready();
+    await first.crash();
+  }
+  // Whoever holds the database for writing holds up its recovery.
+  using database = new DatabaseSync(directory.at("events.kv"));
+  database.exec("BEGIN EXCLUSIVE");
+  await using process = startProcess(directory.path);
+  await eventually(() => directory.log.split(" starting ").length > 2, "the second start");
+  const sockets = ["postern.sock", "http.sock"];
+  const seen = () => directory.names().filter((name) => sockets.includes(name));
+  const opened = () => isOpenBy(process.pid, directory.at("events.kv"));
+  await eventually(opened, "the store to be opened");
+  assertEquals(seen(), []);
+  assert(!process.stderr.includes("ready:"), process.stderr);
+  database.exec("ROLLBACK");
+  await process.ready();
+  assertEquals(seen(), ["http.sock", "postern.sock"]);
 });
 
 Deno.test("after an orderly stop the next start reports nothing", async () => {

@@ -68,3 +68,29 @@ Deno.test("beyond a few the audit and the log have one line a second with a coun
     await daemon[Symbol.asyncDispose]();
   }
 });
+
+Deno.test("what a token is refused has a few lines, then counts with its id; what is done has a line each", async () => {
+  const daemon = await startTestDaemon();
+  try {
+    const owner = daemon.http();
+    const few = await owner.call("token.create", { name: "few", scopes: ["read"] });
+    const other = await owner.call("token.create", { name: "other", scopes: ["read"] });
+    const create = (id: number) => ({ jsonrpc: "2.0", id, method: "token.create", params: {} });
+    const asked = range(1, 10).map(() => daemon.http(few.token).post(range(1, 100).map(create)));
+    await Promise.all(asked);
+    await daemon.http(other.token).post(create(1));
+    for (const n of range(1, 20)) {
+      await owner.call("token.create", { name: `n${n}`, scopes: ["read"] });
+    }
+    await daemon.stop();
+    const lines = daemon.audit().filter(({ op }) => op === "token.create");
+    const of = (tokenId: string) => lines.filter(({ token_id }) => token_id === tokenId);
+    assertEquals(counted(of(few.id)), 1000);
+    assertLess(of(few.id).length, 20);
+    assertEquals(of(other.id).map(({ count = null }) => count), [null]);
+    assertEquals(of("owner").map(({ count = null }) => count), Array(22).fill(null));
+    await daemon.start();
+  } finally {
+    await daemon[Symbol.asyncDispose]();
+  }
+});

@@ -71,6 +71,20 @@ Deno.test("when others take the descriptors that it freed, the HTTP socket is op
     await isServedAgain(directory);
   }));
 
+Deno.test("while descriptors run out the log has a line at the beginning and one at the end", () =>
+  withFewDescriptors(async (directory) => {
+    const conns = await connected(directory.at("postern.sock"));
+    const failed = () =>
+      directory.log.split("\n").filter((line) => line.includes("cannot accept a"));
+    await logged(directory, "cannot accept a connection");
+    for (const conn of conns) conn.close();
+    await logged(directory, "connections are accepted again");
+    const [line, ...more] = failed();
+    assertEquals(more, []);
+    assertEquals(line!.includes("| at "), false, line);
+    assertMatch(directory.log, /connections are accepted again failures=\d+/);
+  }));
+
 /** More connections than the daemon may have descriptors. */
 async function connected(path: string): Promise<Deno.Conn[]> {
   const conns: Deno.Conn[] = [];

@@ -69,6 +69,9 @@ Deno.test("a body of more than 4 KiB without a token is refused before it is rea
   const head = "POST /rpc HTTP/1.1\r\nHost: localhost\r\n";
   const announced = await answerTo(daemon, `${head}Content-Length: 4097\r\n\r\n{`);
   assertStringIncludes(announced, "HTTP/1.1 401");
+  // Also where it is longer than anybody's may be.
+  const huge = await answerTo(daemon, `${head}Content-Length: 99999999999\r\n\r\n{`);
+  assertStringIncludes(huge, "HTTP/1.1 401");
   const chunk = "x".repeat(4097);
   const chunked = await answerTo(
     daemon,

@@ -390,7 +390,8 @@ function runnerOf(transport: Transport): Context {
       limits: { requireToken: false, permissionTimeoutSecs: { interactive: 9, unattended: 9 } },
       newId: () => "r1",
       mayActFor: (_caller: unknown, name: string) => ["o-runner", "owner"].includes(name),
-      turnOriginator: (_caller: unknown, turn: string) => turn === "t" ? "owner" : null,
+      turnOriginator: (_caller: unknown, turn: string) =>
+        turn === "t" ? "owner" : turn === "nameless" ? null : undefined,
       sessions: { sessionOfTurn: () => null },
     },
   } as unknown as Context;
@@ -410,6 +411,7 @@ Deno.test("a runner asks the originator of its open turn, and no other", async (
   assertEquals(await originatorAsked({ originator: "owner" }), "owner");
   assertEquals(await originatorAsked({ turn_id: "t", originator: "o-runner" }), "o-runner");
   const refused: [Line, string][] = [
+    [{ turn_id: "nameless" }, "conflict"],
     [{ turn_id: "other" }, "not_found"],
     [{ turn_id: "other", originator: "owner" }, "not_found"],
     [{ originator: "stranger" }, "permission_denied"],

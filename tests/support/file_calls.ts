@@ -14,26 +14,46 @@ export function fileCalls(act: () => void): string[] {
   return calls;
 }
 
+/** What `act` does, in order, while one call of one kind is refused: the first, of `truncate` the second. */
+export function failing(refused: string, act: () => void): string[] {
+  const calls: string[] = [];
+  // A new file is emptied first, which is no step yet.
+  let left = refused === "truncate" ? 2 : 1;
+  const watching = watch(calls, (call) => {
+    if (call === refused && --left === 0) throw new Error(`${call} is refused by the test`);
+  });
+  try {
+    act();
+  } finally {
+    watching[Symbol.dispose]();
+  }
+  return calls;
+}
+
 /** Notes the calls until it is disposed of. */
-export function watch(calls: string[]): Disposable {
+export function watch(calls: string[], before: (call: string) => void = () => {}): Disposable {
+  const note = (call: string) => {
+    calls.push(call);
+    before(call);
+  };
   const file = Deno.FsFile.prototype;
   const { syncSync, sync, truncateSync } = file;
   const { renameSync } = Deno;
   const kindOf = (one: Deno.FsFile) => one.statSync().isDirectory ? "directory" : "file";
   file.syncSync = function () {
-    calls.push(`sync ${kindOf(this)}`);
+    note(`sync ${kindOf(this)}`);
     syncSync.call(this);
   };
   file.sync = function () {
-    calls.push(`sync ${kindOf(this)}`);
+    note(`sync ${kindOf(this)}`);
     return sync.call(this);
   };
   file.truncateSync = function (length) {
-    calls.push("truncate");
+    note("truncate");
     truncateSync.call(this, length);
   };
   Deno.renameSync = (from, to) => {
-    calls.push(`rename ${basename(String(to))}`);
+    note(`rename ${basename(String(to))}`);
     renameSync(from, to);
   };
   return {

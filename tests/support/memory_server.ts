@@ -185,7 +185,7 @@ function servicesOf({ log, clock }: TestLog, peers: () => readonly PeerInfo[]): 
       return unused();
     },
     mayActFor: () => false,
-    turnOriginator: () => null,
+    turnOriginator: () => undefined,
     features: [],
     limits: {
       requireToken: false,

@@ -35,6 +35,20 @@ export class SmallDisk implements AsyncDisposable {
     Deno.writeFileSync(this.#filler, new Uint8Array(SMALL_DISK_BYTES - SPARE_BYTES));
   }
 
+  /** Takes every byte that is left, until the function returned is called. */
+  fillUp(): () => void {
+    const path = join(this.#mountPoint, "rest");
+    using file = Deno.openSync(path, { write: true, create: true });
+    for (const size of [65_536, 4096]) {
+      try {
+        for (;;) file.writeSync(new Uint8Array(size));
+      } catch (error) {
+        if (!/No space/.test(String(error))) throw error;
+      }
+    }
+    return () => Deno.removeSync(path);
+  }
+
   free(): void {
     Deno.removeSync(this.#filler);
   }

@@ -25,8 +25,8 @@ export function openPermissions(opened: TestLog = openTestLog()): TestPermission
   const identity = { agentId: "me", publicKey: "", name: "test", version: "0", startedAtMs: 0 };
   const news = newsOf({ identity, clock, newId: () => crypto.randomUUID() });
   const { documents } = store.state;
-  const isOpenTurn = (turnId: string) => turnId !== "ended";
-  return { ...opened, permissions: new Permissions(log, { clock, news, documents, isOpenTurn }) };
+  const isWanted = ({ turnId }: PermissionRequest) => turnId !== "ended";
+  return { ...opened, permissions: new Permissions(log, { clock, news, documents, isWanted }) };
 }
 
 /** What a daemon finds that starts after this one was killed. */
@@ -42,11 +42,13 @@ export function ask(
     requester?: string;
     originator?: string;
     turnId?: string;
+    tokenId?: string;
     secs?: number;
     departure?: Departure;
   } = {},
 ): Ticket<PermissionRequest> {
-  const { requester = "runner", originator = "owner", turnId = null, secs = 60, departure } = asked;
+  const { requester = "runner", originator = "owner", secs = 60, departure } = asked;
+  const { turnId = null, tokenId = "owner" } = asked;
   const expiresMs = clock.now() + secs * 1000;
   return permissions.request({
     id,
@@ -56,6 +58,7 @@ export function ask(
     requester,
     originator,
     turnId,
+    tokenId,
     expiresMs,
   }, departure ?? null);
 }

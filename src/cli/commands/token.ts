@@ -17,6 +17,7 @@ interface Token {
   readonly created_at: number;
   readonly expires_at: number | null;
   readonly last_used_at: number | null;
+  readonly revoked?: boolean;
 }
 
 const ACTIONS = ["create", "list", "revoke", "rotate"] as const;
@@ -104,15 +105,21 @@ function rotate(context: Context): Promise<number> {
 
 function toText({ tokens }: { tokens: Token[] }): string {
   if (tokens.length === 0) return "-- no tokens beside the owner's";
-  const rows = tokens.map(({ name, id, scopes, created_at, expires_at, last_used_at }) => [
-    name,
-    id,
-    scopes.join(","),
-    timeOf(created_at),
-    expires_at === null ? "never" : expires_at <= Date.now() ? "expired" : timeOf(expires_at),
-    last_used_at === null ? "never" : timeOf(last_used_at),
+  const rows = tokens.map((token) => [
+    token.name,
+    token.id,
+    token.scopes.join(","),
+    timeOf(token.created_at),
+    endOf(token),
+    token.last_used_at === null ? "never" : timeOf(token.last_used_at),
   ]);
   return columns([["NAME", "ID", "SCOPES", "CREATED", "EXPIRES", "LAST USED"], ...rows]);
+}
+
+function endOf({ expires_at, revoked }: Token): string {
+  if (revoked) return "revoked, not stored";
+  if (expires_at === null) return "never";
+  return expires_at <= Date.now() ? "expired" : timeOf(expires_at);
 }
 
 function required(action: string, argument: string | undefined, what: string): string {

@@ -39,6 +39,9 @@ export interface Blobs {
   open(hash: string, tokenId: string): OpenBlob;
 }
 
+/** How long a reader may take nothing; what `open` gives has no shorter limit of its own. */
+const STUCK_MS = 30_000;
+
 const PUT = { name: "blob.put", scope: "send", what: "POST /blobs" } as const;
 const GET = { name: "blob.get", scope: "read", what: "GET /blobs" } as const;
 
@@ -73,7 +76,7 @@ export function blobRoutes(blobs: Blobs, services: Services): Route[] {
           () => find(blobs, { request, params, tokenId: caller.principal!.tokenId }),
         );
         if (content !== null) metrics.bytesSent += bytes;
-        return new Response(content === null ? null : answers.stream(content), {
+        return new Response(content === null ? null : answers.stream(content, STUCK_MS), {
           headers: {
             "content-type": "application/octet-stream",
             "content-length": String(bytes),

@@ -3,11 +3,13 @@
  *
  * Invariants: every request passes the guards and then the table of routes; what a route asks for goes through the
  * registry and nothing else decides about it. Bounds: bodies and answers as their files say, `maxSseClients` streams
- * of events, requests with a token, and the connections of both sockets together.
+ * of events, requests with a token, all together and of one, and the connections of both sockets together. How the
+ * daemon is, is always told: that waits for nothing and takes no place.
  */
 
 import { JsonRpcCodec } from "../../codecs/json_rpc.ts";
 import { PosternError, shown } from "../../core/errors.ts";
+import { Places, quarters } from "../../core/places.ts";
 import type { Principal } from "../../core/principal.ts";
 import { invoke, requireScope } from "../../operations/registry.ts";
 import { Connection } from "../connection.ts";
@@ -64,8 +66,8 @@ export class HttpServer {
   #stopping = false;
   #sseClients = 0;
   #inProgress = 0;
-  /** Of these the ones with a token. */
-  #known = 0;
+  /** For requests with a token. */
+  readonly #places: Places;
   /** Bytes that came by WebSockets and are not read yet. */
   #inputBytes = 0;
   #whenQuiet: (() => void) | null = null;
@@ -76,6 +78,11 @@ export class HttpServer {
     const { context } = options;
     this.#authentication = new Authentication(context);
     this.#bodies = new RequestBodies({ strangerMs: () => context.limits().helloTimeoutMs });
+    this.#places = new Places(() => ({
+      of: "HTTP",
+      what: "requests",
+      ...quarters(context.limits().maxConnections),
+    }));
     this.#routes = [...this.#ownRoutes(), ...options.routes].map((route) => ({
       route,
       pattern: new URLPattern({ pathname: route.path }),
@@ -146,31 +153,25 @@ export class HttpServer {
     const { route, params } = this.#find(request, url);
     const caller = await this.#authentication.callerOf(request);
     // Requests without a token are bounded where they can wait: by their bodies.
-    const isKnown = caller.principal !== null;
-    if (isKnown) this.#requireRoom();
+    const tokenId = caller.principal?.tokenId ?? null;
+    const isBounded = tokenId !== null && !route.isHealth;
+    const leave = isBounded ? this.#places.take(tokenId) : () => {};
     try {
-      if (isKnown) this.#known++;
       const minted = await this.#authentication.identify(request, caller);
       const response = await route.handle({
         request,
         url,
         params,
         caller,
-        answers: this.#answers,
+        answers: this.#answers.of(tokenId ?? ""),
       });
       if (minted !== null) response.headers.set("x-client-id", minted);
       return response;
     } finally {
-      if (isKnown) this.#known--;
+      leave();
       caller.producer.end();
       caller.departure.end();
     }
-  }
-
-  /** @throws PosternError `too_many` */
-  #requireRoom(): void {
-    const { maxConnections } = this.#options.context.limits();
-    if (this.#known >= maxConnections) throw tooManyRequests(maxConnections);
   }
 
   #refusal(error: unknown): Response {
@@ -224,10 +225,10 @@ export class HttpServer {
     const health = (exchange: Exchange) => this.#health(exchange);
     const socket = (exchange: Exchange) => this.#webSocket(exchange);
     return [
-      { method: "GET", path: "/healthz", handle: health },
-      { method: "GET", path: "/health", handle: health },
-      { method: "GET", path: "/readyz", handle: (exchange) => this.#ready(exchange) },
-      { method: "GET", path: "/metrics", handle: (exchange) => this.#metrics(exchange) },
+      { method: "GET", path: "/healthz", isHealth: true, handle: health },
+      { method: "GET", path: "/health", isHealth: true, handle: health },
+      { method: "GET", path: "/readyz", isHealth: true, handle: (given) => this.#ready(given) },
+      { method: "GET", path: "/metrics", isHealth: true, handle: (given) => this.#metrics(given) },
       { method: "POST", path: "/rpc", handle: (exchange) => this.#rpc(exchange) },
       { method: "GET", path: "/events", handle: (exchange) => this.#events(exchange) },
       { method: "GET", path: "/ws", handle: socket },
@@ -252,7 +253,7 @@ export class HttpServer {
     const { context, connections } = this.#options;
     const text = prometheusText(context.services, {
       connections: connections(),
-      httpRequests: this.#inProgress + answers.count,
+      httpRequests: this.#inProgress + this.#answers.count,
     });
     return answers.respond(text, 200, {
       "content-type": "text/plain; version=0.0.4; charset=utf-8",
@@ -370,14 +371,6 @@ function tooManyStreams(limit: number): PosternError {
   return new PosternError(
     "too_many",
     `GET /events: at most ${limit} streams at once (http.max_sse_clients)`,
-    { limit },
-  );
-}
-
-function tooManyRequests(limit: number): PosternError {
-  return new PosternError(
-    "too_many",
-    `at most ${limit} requests are answered at once (limits.max_connections)`,
     { limit },
   );
 }

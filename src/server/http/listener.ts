@@ -6,11 +6,14 @@
  */
 
 import type { Log } from "../../core/ports.ts";
+import { RepeatedFailure } from "../repeated_failure.ts";
 
 /** How long after a failure the socket is opened again. */
 const AGAIN_MS = 500;
 /** The longest time between two tries when that fails as well. */
 const MOST_MS = 8000;
+/** HTTP is served again if nothing failed for so long. */
+const SERVED_MS = MOST_MS + 1000;
 
 export interface ListenerOptions {
   readonly path: string;
@@ -28,9 +31,15 @@ export class Listener {
   #server: Deno.HttpServer | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #stopping = false;
+  readonly #failure: RepeatedFailure;
 
   constructor(options: ListenerOptions) {
     this.#options = options;
+    this.#failure = new RepeatedFailure({
+      diagnostics: options.diagnostics,
+      over: "HTTP is served again",
+      quietMs: SERVED_MS,
+    });
   }
 
   /** Resolves when it listens. */
@@ -49,6 +58,7 @@ export class Listener {
   async shutdown(): Promise<void> {
     this.#stopping = true;
     clearTimeout(this.#timer);
+    this.#failure.close();
     await this.#server?.shutdown();
   }
 
@@ -59,15 +69,14 @@ export class Listener {
 
   #again(error: unknown): void {
     if (this.#stopping) return;
-    const { diagnostics } = this.#options;
-    diagnostics.error("cannot accept an HTTP connection; the socket is opened again", { error });
+    this.#failure.note("cannot accept an HTTP connection; the socket is opened again", error);
     this.#abort.abort();
     this.#server = null;
     this.#retry(AGAIN_MS);
   }
 
   #retry(afterMs: number): void {
-    const { opened, diagnostics } = this.#options;
+    const { opened } = this.#options;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(async () => {
       try {
@@ -75,7 +84,7 @@ export class Listener {
         opened();
       } catch (error) {
         if (this.#stopping) return;
-        diagnostics.error("cannot open the HTTP socket; it is tried again", { error });
+        this.#failure.note("cannot open the HTTP socket; it is tried again", error);
         this.#abort.abort();
         this.#server = null;
         this.#retry(Math.min(MOST_MS, 2 * afterMs));

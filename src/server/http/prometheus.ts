@@ -65,7 +65,7 @@ export function prometheusText(
     family(
       "http_requests",
       "gauge",
-      "HTTP requests in progress, until their answers are taken.",
+      "HTTP requests in progress, those included whose answer of more than 64 KiB is not taken yet.",
       one(httpRequests),
     ),
     family("subscriptions", "gauge", "Open subscriptions.", one(metrics.subscriptions)),

@@ -1,12 +1,13 @@
 /**
  * Bodies that are read whole, as text, and what is done with them until it is answered.
  *
- * Bounds: one body as its route says, and `TOTAL_BYTES` of all that are read or carried out at once; so long for a part
- * of it, and for all. Whoever has shown no token has less of everything, and cannot take it from those who have. On a
+ * Bounds: one body as its route says, and `TOTAL_BYTES` of all that are read or carried out at once, of which one token
+ * has a quarter and the owner's has one kept; so long for a part of it, and for all. Whoever has shown no token has less of everything, and cannot take it from those who have. On a
  * stop one that is not whole after `PATIENCE_MS` is not waited for.
  */
 
 import { PosternError } from "../../core/errors.ts";
+import { Places, quarters } from "../../core/places.ts";
 import type { Exchange } from "./route.ts";
 
 /** Bytes of all bodies that are held at once. */
@@ -41,7 +42,7 @@ export class RequestBodies {
   readonly #options: RequestBodiesOptions;
   readonly #inUse = new Set<Use>();
   #strangers = 0;
-  #heldBytes = 0;
+  readonly #bytes = new Places({ of: "bodies", what: "bytes", ...quarters(TOTAL_BYTES) });
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: RequestBodiesOptions) {
@@ -74,9 +75,10 @@ export class RequestBodies {
     carryOut: (text: string, signal: AbortSignal) => Promise<T>,
   ): Promise<T> {
     const isStranger = caller.principal === null;
+    const tokenId = caller.principal?.tokenId ?? "";
     const requireSize = (bytes: number) => {
-      if (bytes > maxBytes) throw tooLarge(maxBytes);
       if (isStranger && bytes > STRANGER_BYTES) throw needsToken();
+      if (bytes > maxBytes) throw tooLarge(maxBytes);
     };
     requireSize(Number(request.headers.get("content-length") ?? 0));
     if (isStranger && this.#strangers >= MAX_STRANGERS) throw tooManyStrangers();
@@ -90,10 +92,9 @@ export class RequestBodies {
       const text = await this.#read(request, use, {
         wholeMs: isStranger ? this.#options.strangerMs() : this.#options.wholeMs ?? WHOLE_MS,
         take: (bytes) => {
+          requireSize(held.bytes + bytes);
+          this.#bytes.add(tokenId, bytes);
           held.bytes += bytes;
-          this.#heldBytes += bytes;
-          requireSize(held.bytes);
-          if (this.#heldBytes > TOTAL_BYTES) throw tooMuch();
         },
       });
       use.isRead = true;
@@ -102,7 +103,7 @@ export class RequestBodies {
       request.signal.removeEventListener("abort", onGone);
       this.#inUse.delete(use);
       if (isStranger) this.#strangers--;
-      this.#heldBytes -= held.bytes;
+      this.#bytes.giveBack(tokenId, held.bytes);
     }
   }
 
@@ -185,13 +186,5 @@ function tooLarge(limit: number): PosternError {
     "too_large",
     `a body must be at most ${limit} bytes, this one is longer`,
     { limit },
-  );
-}
-
-function tooMuch(): PosternError {
-  return new PosternError(
-    "too_many",
-    `all bodies together must be at most ${TOTAL_BYTES} bytes; ask again later`,
-    { limit: TOTAL_BYTES },
   );
 }

@@ -2,7 +2,7 @@
 
 import { HTTP_STATUS } from "../../codecs/http_status.ts";
 import type { PosternError } from "../../core/errors.ts";
-import type { Answers } from "./answers.ts";
+import type { TokenAnswers } from "./answers.ts";
 import type { HttpCaller } from "./http_caller.ts";
 
 /** One request on its way through the routes. */
@@ -14,13 +14,15 @@ export interface Exchange {
   /** Who asks; may do nothing yet but what needs no token. */
   readonly caller: HttpCaller;
   /** For a body that may be long. */
-  readonly answers: Answers;
+  readonly answers: TokenAnswers;
 }
 
 /** One line of the table. */
 export interface Route {
   readonly method: string;
   readonly path: string;
+  /** Set where it tells how the daemon is, in the same turn: it takes no place of a request. */
+  readonly isHealth?: true;
   handle(exchange: Exchange): Response | Promise<Response>;
 }
 

@@ -7,7 +7,7 @@ import type { PosternError } from "../../core/errors.ts";
 import { utf8Length } from "../../core/text.ts";
 import type { ServerContext } from "../context.ts";
 import { Requests } from "../requests.ts";
-import type { Answers } from "./answers.ts";
+import type { TokenAnswers } from "./answers.ts";
 import type { HttpCaller } from "./http_caller.ts";
 import { withErrorHeaders } from "./route.ts";
 
@@ -35,7 +35,7 @@ export async function answerRpc(
   { context, caller, answers, signal, asRefusal }: {
     readonly context: ServerContext;
     readonly caller: HttpCaller;
-    readonly answers: Answers;
+    readonly answers: TokenAnswers;
     /** Ends it, for the PosternError that is its reason. */
     readonly signal: AbortSignal;
     readonly asRefusal: (error: unknown) => PosternError;
@@ -60,7 +60,8 @@ export async function answerRpc(
   try {
     const decoded = codec.decode(parseMessage(body));
     isBatch = decoded.isBatch;
-    // Its answer takes the place of one that nobody takes; meanwhile the others of this turn are not made.
+    // Its answer takes the place of one that nobody takes; meanwhile the others of this turn are not made. Whoever
+    // leaves none of them waits for nobody.
     if (answers.isCrowded) await context.turns.next();
     // Behind it there is nothing on this connection that would have to wait.
     requests.begin(codec, decoded);
