@@ -2,56 +2,50 @@
  * Leases: names that one client at a time holds, for as long as it says so.
  *
  * Invariants: a name has one holder at most; each acquisition has a higher fence than any before it, of whatever name,
- * over releases and restarts; nobody renews or releases but by the lease_id, of which only a hash is kept; a lease and
- * the event that tells of it are stored together or not at all. What is asked of a name while a change of it is on its
+ * over releases and restarts; nobody renews or releases but by the lease_id, of which only a hash is kept, and whoever
+ * may clear up after others (`releaseNamed`); a lease and the event that tells of it are stored together or not at all. What is asked of a name while a change of it is on its
  * way to the disk is decided once that is known, in the order in which it was asked.
  *
  * Time: a lease is over when its time is, whether or not `expire` has told so yet. The time that is left is never more
  * than the ttl, so a clock that steps back lengthens nothing; it goes on while the daemon is down.
  *
- * Bounds: `MAX_LEASES`, of one originator `MAX_LEASES_OF_ONE`. What waits is bounded by the callers' requests.
+ * Bounds: `MAX_LEASES`, of one originator `MAX_LEASES_OF_ONE`, of one token but the owner's `MAX_LEASES_EACH`. What waits is bounded by the callers' requests.
  */
 
 import type { Departure } from "./departure.ts";
 import { PosternError, shown } from "./errors.ts";
-import type {
-  Clock,
-  Document,
-  DocumentKey,
-  Documents,
-  DocumentWrite,
-  Journal,
-  News,
-  Secrets,
-} from "./ports.ts";
+import {
+  FENCE_NAME,
+  fenceWrite,
+  FRESH,
+  type HeldLease,
+  type Lease,
+  type LeaseInfo,
+  leaseOf,
+  leaseWrite,
+  NOTHING,
+  renewalKey,
+  renewalWrite,
+} from "./lease.ts";
+import type { Clock, Document, Documents, DocumentWrite, Journal, News, Secrets } from "./ports.ts";
+import { Shares } from "./shares.ts";
 import { Ticket } from "./ticket.ts";
+
+export type { HeldLease, LeaseInfo } from "./lease.ts";
 
 /** Leases that are held at once. One more is refused with `too_many`. */
 export const MAX_LEASES = 10_000;
 /** Of one originator. */
 export const MAX_LEASES_OF_ONE = 1000;
-
-/** What everybody may know of a lease. */
-export interface LeaseInfo {
-  readonly name: string;
-  /** Whose it is. */
-  readonly originator: string;
-  /** Rises with each acquisition. */
-  readonly fence: number;
-  readonly acquiredMs: number;
-  readonly expiresMs: number;
-}
-
-/** A lease as its holder is told of it. */
-export interface HeldLease extends LeaseInfo {
-  /** Proves the holder. A secret. */
-  readonly leaseId: string;
-}
+/** With one token, if that is not the owner's. */
+export const MAX_LEASES_EACH = 1000;
 
 /** Who wants a lease, and for how long. */
 export interface LeaseRequest {
   readonly name: string;
   readonly originator: string;
+  /** Of the token that it comes with. */
+  readonly tokenId: string;
   readonly ttlMs: number;
   /** Releases it when the caller goes; `null` to keep it until its time is over. */
   readonly departure: Departure | null;
@@ -65,25 +59,6 @@ export interface LeasesOptions {
   readonly documents: readonly Document[];
 }
 
-interface Lease extends LeaseInfo {
-  readonly hash: string;
-  ttlMs: number;
-  expiresMs: number;
-  /** Once it was seen to be over it stays so, wherever the clock goes. */
-  isOver: boolean;
-  isRenewed: boolean;
-  /** Takes the release at the caller's end back. */
-  detach: () => void;
-}
-
-/** Under which the highest fence stands; no lease has this name. */
-const FENCE_NAME = "";
-/** The slot of a renewal, which is told to nobody and so is stored without an event. */
-const RENEWAL_SLOT = 1;
-
-const NOTHING = (): void => {};
-const FRESH = { isOver: false, isRenewed: false, detach: NOTHING };
-
 /** All leases of one daemon. */
 export class Leases {
   readonly #log: Journal & Documents;
@@ -92,7 +67,8 @@ export class Leases {
   readonly #byHash = new Map<string, Lease>();
   /** How many each originator has, or is about to have. */
   readonly #counts = new Map<string, number>();
-  #count = 0;
+  /** Of each token, in the same way. */
+  readonly #shares = new Shares({ all: MAX_LEASES, each: MAX_LEASES_EACH });
   #fence = 0;
   /** Changes on their way to the disk, by name. */
   readonly #changing = new Map<string, Ticket<void>>();
@@ -148,6 +124,21 @@ export class Leases {
     return this.#ofHolder("lease.release", leaseId, (lease) => this.#end(lease, "lease.released"));
   }
 
+  /**
+   * Gives back the lease of a name, whoever holds it.
+   *
+   * @throws PosternError through the ticket: `not_found` for a name that nobody holds.
+   */
+  releaseNamed(name: string): Ticket<void> {
+    return this.#inTurn(name, () => {
+      const lease = this.#byName.get(name);
+      if (lease !== undefined && !this.#isOver(lease, this.#options.clock.now())) {
+        return this.#end(lease, "lease.released");
+      }
+      throw new PosternError("not_found", `lease.release: nobody holds ${shown(name)}`);
+    });
+  }
+
   /** Ends the leases whose time is over; to be called once a second. What cannot be stored is tried again. */
   expire(): void {
     const now = this.#options.clock.now();
@@ -158,16 +149,17 @@ export class Leases {
     }
   }
 
-  #acquire({ name, originator, ttlMs, departure }: LeaseRequest): Ticket<HeldLease> {
+  #acquire({ name, originator, tokenId, ttlMs, departure }: LeaseRequest): Ticket<HeldLease> {
     const { clock, secrets, news } = this.#options;
     const now = clock.now();
     const before = this.#byName.get(name);
     if (before !== undefined && !this.#isOver(before, now)) throw taken(before);
-    this.#take(originator);
+    this.#take(originator, tokenId);
     const leaseId = secrets.random();
     const lease: Lease = {
       name,
       originator,
+      tokenId,
       fence: ++this.#fence,
       acquiredMs: now,
       ttlMs,
@@ -179,7 +171,7 @@ export class Leases {
     if (before !== undefined) events.unshift(news.event("lease.expired", told(before)));
     const stored = this.#log.append(events, [leaseWrite(lease), fenceWrite(this.#fence)]);
     stored.whenSettled((outcome) => {
-      if (!outcome.ok) this.#giveBack(originator);
+      if (!outcome.ok) this.#giveBack(lease);
     });
     return this.#change(name, stored, () => {
       if (before !== undefined) this.#forget(before);
@@ -262,27 +254,38 @@ export class Leases {
     return changed;
   }
 
-  #take(originator: string): void {
-    const own = this.#counts.get(originator) ?? 0;
-    if (this.#count >= MAX_LEASES || own >= MAX_LEASES_OF_ONE) {
-      const [limit, whose] = own >= MAX_LEASES_OF_ONE
-        ? [MAX_LEASES_OF_ONE, " by one client"]
-        : [MAX_LEASES, ""];
+  /** @throws PosternError `too_many` */
+  #take(originator: string, tokenId: string): void {
+    const bounds: [isReached: boolean, limit: number, whose: string][] = [
+      [this.#held(originator) >= MAX_LEASES_OF_ONE, MAX_LEASES_OF_ONE, " by one client"],
+      [this.#shares.isAtBound(tokenId), MAX_LEASES_EACH, " with one token"],
+      [this.#shares.isFull, MAX_LEASES, ""],
+    ];
+    for (const [isReached, limit, whose] of bounds) {
+      if (!isReached) continue;
       throw new PosternError(
         "too_many",
         `lease.acquire: ${limit} leases are held at most${whose}; release one first`,
         { limit },
       );
     }
-    this.#counts.set(originator, own + 1);
-    this.#count++;
+    this.#count({ originator, tokenId });
   }
 
-  #giveBack(originator: string): void {
-    const left = this.#counts.get(originator)! - 1;
+  #held(originator: string): number {
+    return this.#counts.get(originator) ?? 0;
+  }
+
+  #count({ originator, tokenId }: Pick<Lease, "originator" | "tokenId">): void {
+    this.#counts.set(originator, this.#held(originator) + 1);
+    this.#shares.take(tokenId);
+  }
+
+  #giveBack({ originator, tokenId }: Lease): void {
+    const left = this.#held(originator) - 1;
     if (left === 0) this.#counts.delete(originator);
     else this.#counts.set(originator, left);
-    this.#count--;
+    this.#shares.giveBack(tokenId);
   }
 
   #keep(lease: Lease): void {
@@ -293,7 +296,7 @@ export class Leases {
   #forget(lease: Lease): void {
     this.#byName.delete(lease.name);
     this.#byHash.delete(lease.hash);
-    this.#giveBack(lease.originator);
+    this.#giveBack(lease);
     lease.detach();
     if (lease.isRenewed) this.#log.put({ key: renewalKey(lease.name), content: null });
   }
@@ -305,8 +308,7 @@ export class Leases {
       else if (slot === undefined) {
         const lease = leaseOf(name, fields);
         this.#keep(lease);
-        this.#counts.set(lease.originator, (this.#counts.get(lease.originator) ?? 0) + 1);
-        this.#count++;
+        this.#count(lease);
       }
     }
     for (const { key: [, name, slot], fields } of own) {
@@ -337,49 +339,8 @@ function told({ name, originator, fence }: LeaseInfo) {
 }
 
 function heldLease(
-  { name, originator, fence, acquiredMs, expiresMs }: LeaseInfo,
+  { name, originator, tokenId, fence, acquiredMs, expiresMs }: LeaseInfo,
   leaseId: string,
 ): HeldLease {
-  return { name, originator, fence, acquiredMs, expiresMs, leaseId };
-}
-
-/** How a lease is stored. Persisted: a new field needs a default for the documents that lack it. */
-function leaseWrite(
-  { name, originator, fence, acquiredMs, expiresMs, ttlMs, hash }: Lease,
-): DocumentWrite {
-  const fields = {
-    originator,
-    fence,
-    acquired_ms: acquiredMs,
-    expires_ms: expiresMs,
-    ttl_ms: ttlMs,
-    hash,
-  };
-  return { key: ["lease", name], content: { fields } };
-}
-
-function leaseOf(name: string, fields: Document["fields"]): Lease {
-  return {
-    name,
-    originator: fields.originator as string,
-    fence: fields.fence as number,
-    acquiredMs: fields.acquired_ms as number,
-    expiresMs: fields.expires_ms as number,
-    ttlMs: fields.ttl_ms as number,
-    hash: fields.hash as string,
-    ...FRESH,
-  };
-}
-
-function renewalKey(name: string): DocumentKey {
-  return ["lease", name, RENEWAL_SLOT];
-}
-
-function renewalWrite({ name, fence, ttlMs, expiresMs }: Lease): DocumentWrite {
-  const fields = { fence, ttl_ms: ttlMs, expires_ms: expiresMs };
-  return { key: renewalKey(name), content: { fields } };
-}
-
-function fenceWrite(fence: number): DocumentWrite {
-  return { key: ["lease", FENCE_NAME], content: { fields: { fence } } };
+  return { name, originator, tokenId, fence, acquiredMs, expiresMs, leaseId };
 }

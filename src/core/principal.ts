@@ -25,5 +25,8 @@ export interface RemoteToken {
   readonly scopes: readonly Scope[];
 }
 
+/** The `tokenId` of the owner's token, those that it replaced, and a trusted socket. No other token has it. */
+export const OWNER_ID = "owner";
+
 /** Whoever may connect at all, where the socket is trusted instead of a token. */
-export const TRUSTED: Principal = { tokenId: "owner", scopes: new Set(SCOPES) };
+export const TRUSTED: Principal = { tokenId: OWNER_ID, scopes: new Set(SCOPES) };

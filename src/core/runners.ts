@@ -1,8 +1,9 @@
 /**
  * Runners: the connections that carry out turns, and what each is attached to.
  *
- * Invariants: a session, and a runner's name, has one attached runner at most; whoever has gone is attached to
- * nothing and never comes back: a connection that is made anew is another runner. Nothing of this is stored.
+ * Invariants: a session, and a runner's name, has one attached runner at most; nobody attaches to a session while the
+ * runner that it names is attached; whoever has gone is attached to nothing and never comes back: a connection that is
+ * made anew is another runner. Nothing of this is stored.
  *
  * Bounds: `MAX_ATTACHMENTS` of one runner, `MAX_ALL_ATTACHMENTS` together.
  */
@@ -61,9 +62,11 @@ export class Runners {
   /**
    * Attaches a runner. Once more to the same place changes nothing.
    *
-   * @throws PosternError `conflict` where another one is attached, `too_many`.
+   * @param named The runner that the session of the place names, if it names one.
+   * @throws PosternError `conflict` where another one is attached, be it as the runner that the session names;
+   * `too_many`.
    */
-  attach(runner: Runner, place: Place): void {
+  attach(runner: Runner, place: Place, named: string | null): void {
     const [places, key, what] = "name" in place
       ? [this.#byName, place.name, "runner"] as const
       : [this.#bySession, place.sessionId, "session"] as const;
@@ -73,6 +76,13 @@ export class Runners {
       throw new PosternError(
         "conflict",
         `session.attach: another runner is attached as ${what} ${shown(key)}`,
+      );
+    }
+    const serving = named === null ? undefined : this.#byName.get(named);
+    if (serving !== undefined && serving !== runner) {
+      throw new PosternError(
+        "conflict",
+        `session.attach: session ${shown(key)} is served by its own runner ${shown(named!)}`,
       );
     }
     this.#requireRoom(runner);

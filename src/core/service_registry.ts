@@ -4,7 +4,7 @@
  * Invariants: each call has one outcome, which is the first of its provider's answer, its time-out, its caller's going
  * and its provider's going; only the provider that was given a call answers it; a provider is given at most as many at
  * once as it takes, and calls begin in the order in which they came. Providers of one name have the same methods and
- * routes, and calls go to them in turn. Nothing of this is stored.
+ * routes, and calls go to them in turn; a call that waits is given to the method that it was for, or to none. Nothing of this is stored.
  *
  * Bounds: the constants below. One call more is refused with `too_many`.
  */
@@ -12,13 +12,16 @@
 import type { Departure } from "./departure.ts";
 import { PosternError, shown } from "./errors.ts";
 import type { Clock } from "./ports.ts";
-import type { Scope } from "./principal.ts";
+import { OWNER_ID, type Scope } from "./principal.ts";
 import { type RouteMatch, Routes } from "./routes.ts";
+import { full, registeredAnew, reserved, unavailable } from "./service_errors.ts";
 import { requireSame, type ServiceDefinition, type ServiceMethod } from "./service_definition.ts";
 import type { JsonText } from "./text.ts";
 import { Ticket } from "./ticket.ts";
 
 export const MAX_SERVICES = 256;
+/** Of them those that connections of one token provide, if that is not the owner's. */
+export const MAX_SERVICES_EACH = 64;
 /** Providers that share one name. */
 export const MAX_PROVIDERS = 64;
 /** Calls of one service that wait for a provider. */
@@ -28,7 +31,7 @@ export const MAX_OPEN_CALLS = 10_000;
 /** Characters of their parameters. */
 export const MAX_OPEN_CHARS = 32 * 1024 * 1024;
 
-/** Names that no service may have, besides the nouns of operations: they mean something else on a provider's wire. */
+/** Names that no service may have, in any case, besides the nouns of operations: they mean something else on a provider's wire. */
 const RESERVED: readonly string[] = ["call", "rpc", "postern", "log"];
 
 /** On whose behalf a call comes. */
@@ -75,6 +78,7 @@ export interface ServiceInfo extends ServiceDefinition {
 
 interface Providing {
   readonly provider: Provider;
+  readonly tokenId: string;
   maxConcurrent: number;
   readonly running: Set<OpenCall>;
 }
@@ -111,7 +115,8 @@ export class ServiceRegistry {
   /** @param options The nouns of operations, which no service may be named after. */
   constructor(options: { readonly clock: Clock; readonly nouns: Iterable<string> }) {
     this.#clock = options.clock;
-    this.#reserved = new Set([...RESERVED, ...options.nouns]);
+    const names = [...RESERVED, ...options.nouns];
+    this.#reserved = new Set(names.map((name) => name.toLowerCase()));
   }
 
   /** Every service that is provided now, by name. */
@@ -144,35 +149,34 @@ export class ServiceRegistry {
    * Offers a service. The same provider again replaces what it offered, if it is the only one.
    *
    * @param maxConcurrent Calls that it takes at once.
+   * @param tokenId Of the token that the provider has shown.
    * @throws PosternError `permission_denied` for a reserved name; `conflict` where another provider offers other
    * methods or routes under this name, or another service has one of the routes; `too_many`.
    */
-  register(provider: Provider, definition: ServiceDefinition, maxConcurrent: number): ServiceInfo {
+  register(
+    provider: Provider,
+    definition: ServiceDefinition,
+    maxConcurrent: number,
+    tokenId: string,
+  ): ServiceInfo {
     const { name } = definition;
-    if (this.#reserved.has(name)) {
-      throw new PosternError(
-        "permission_denied",
-        `service.register: name: ${
-          shown(name)
-        } is the daemon's own, as the nouns of all operations are`,
-        { field: "name" },
-      );
-    }
+    if (this.#reserved.has(name.toLowerCase())) throw reserved(name);
     const known = this.#services.get(name);
     const own = known?.providers.find((one) => one.provider === provider);
     const isAlone = own !== undefined && known!.providers.length === 1;
     if (known !== undefined && !isAlone) requireSame(known.definition, definition);
     this.#requireFreeRoutes(definition);
-    const limit = known === undefined ? MAX_SERVICES : MAX_PROVIDERS;
-    const count = known === undefined ? this.#services.size : known.providers.length;
-    if (own === undefined && count >= limit) throw full(name, known !== undefined, limit);
+    if (own === undefined) this.#requirePlace(name, known, tokenId);
     const service = known ?? { definition, providers: [], waiting: new Set() };
     this.#routes.remove(service.definition.routes);
     this.#routes.add(name, definition.routes);
+    const before = service.definition.methods;
     service.definition = definition;
     this.#services.set(name, service);
-    if (own === undefined) service.providers.push({ provider, maxConcurrent, running: new Set() });
-    else own.maxConcurrent = maxConcurrent;
+    if (own === undefined) {
+      service.providers.push({ provider, tokenId, maxConcurrent, running: new Set() });
+    } else own.maxConcurrent = maxConcurrent;
+    this.#endOutdated(service, before);
     this.#begin(service);
     return infoOf(service);
   }
@@ -272,6 +276,38 @@ export class ServiceRegistry {
     throw unavailable(name, "nobody provides it now; service.list lists those there are");
   }
 
+  /** @throws PosternError `too_many` */
+  #requirePlace(name: string, known: Service | undefined, tokenId: string): void {
+    if (known !== undefined && known.providers.length >= MAX_PROVIDERS) {
+      throw full(MAX_PROVIDERS, `providers of ${shown(name)}`);
+    }
+    if (known === undefined && this.#services.size >= MAX_SERVICES) {
+      throw full(MAX_SERVICES, "services");
+    }
+    if (tokenId === OWNER_ID) return;
+    const isOwn = ({ providers }: Service) => providers.some((one) => one.tokenId === tokenId);
+    const count = [...this.#services.values()].filter(isOwn).length;
+    // One that it shares becomes its alone when the others go.
+    if (count < MAX_SERVICES_EACH || (known !== undefined && isOwn(known))) return;
+    throw full(MAX_SERVICES_EACH, "services of this token");
+  }
+
+  /** Ends the calls that wait for a method as it was before, and is no more. */
+  #endOutdated({ definition, waiting }: Service, before: readonly ServiceMethod[]): void {
+    const find = (methods: readonly ServiceMethod[], call: OpenCall) =>
+      methods.find(({ name }) => name === call.request.method);
+    const outdated = [...waiting].filter((call) =>
+      find(definition.methods, call)?.schema !== find(before, call)!.schema
+    );
+    // All at first: the end of one gives the next its turn.
+    for (const call of outdated) waiting.delete(call);
+    for (const call of outdated) {
+      const { service, method } = call.request;
+      const isGone = find(definition.methods, call) === undefined;
+      this.#end(call, { error: registeredAnew(service, method, isGone) });
+    }
+  }
+
   #requireFreeRoutes({ name, routes }: ServiceDefinition): void {
     for (const route of routes) {
       const owner = this.#routes.ownerOf(route);
@@ -345,19 +381,6 @@ function infoOf({ definition, providers, waiting }: Service): ServiceInfo {
     running: providers.reduce((sum, one) => sum + one.running.size, 0),
     waiting: waiting.size,
   };
-}
-
-function full(name: string, isKnown: boolean, limit: number): PosternError {
-  const what = isKnown ? `providers of ${shown(name)}` : "services";
-  return new PosternError("too_many", `service.register: there are ${limit} ${what} already`, {
-    limit,
-  });
-}
-
-function unavailable(name: string, reason: string): PosternError {
-  return new PosternError("service_unavailable", `service.call: ${shown(name)}: ${reason}`, {
-    service: name,
-  });
 }
 
 function timedOut({ request: { service, method, timeoutMs }, at }: OpenCall): PosternError {

@@ -20,6 +20,8 @@ export interface SessionDefinition {
 /** A conversation that turns belong to. */
 export interface Session extends SessionDefinition {
   readonly id: string;
+  /** Of the token that it was made with; `""` for one of a store that did not say. No secret. */
+  readonly tokenId: string;
   readonly createdMs: number;
 }
 
@@ -31,6 +33,8 @@ export interface Message {
   readonly data: string | null;
   /** Public name of whoever sends it, if it has one. */
   readonly originator: string | null;
+  /** Of the token that it comes with. */
+  readonly tokenId: string;
 }
 
 /** What became of a message. */
@@ -81,11 +85,12 @@ export interface SessionState {
 
 /** What stores a session. */
 export function sessionWrite(session: Session, lastMs: number): DocumentWrite {
-  const { id, runner, title, permissionTimeoutSecs, createdMs } = session;
+  const { id, tokenId, runner, title, permissionTimeoutSecs, createdMs } = session;
   const fields = {
     runner,
     title,
     permission_timeout_secs: permissionTimeoutSecs,
+    token_id: tokenId,
     created_ms: createdMs,
     last_ms: lastMs,
   };
@@ -144,6 +149,7 @@ export function storedSessions(
       runner: fields.runner as string | null,
       title: fields.title as string | null,
       permissionTimeoutSecs: fields.permission_timeout_secs as number | null | undefined ?? null,
+      tokenId: fields.token_id as string | undefined ?? "",
       createdMs: fields.created_ms as number,
     };
     sessions.set(id, { session, lastMs: fields.last_ms as number, turns: [] });

@@ -5,7 +5,7 @@
  * end is on disk it is `conflict` for as long as that is remembered, then `not_found`. A restart keeps sessions and
  * queued turns, and ends the turns that ran as failed.
  *
- * Bounds: `MAX_SESSIONS`, those unused for longest are forgotten for new ones; `MAX_TEXT_BYTES` of one message;
+ * Bounds: `MAX_SESSIONS`, of which session_room.ts says who has how many; `MAX_TEXT_BYTES` of one message;
  * `MAX_WAITING_CHARS` of all events on their way to the disk.
  */
 
@@ -25,13 +25,12 @@ import {
   storedSessions,
   type Turn,
 } from "./session.ts";
+import { toForget } from "./session_room.ts";
 import type { Placed } from "./state_chain.ts";
 import { JsonText, utf8Length } from "./text.ts";
 import { Ticket } from "./ticket.ts";
 import { SessionTurns, type TurnTelling } from "./turns.ts";
 
-/** Sessions that are kept. One more is refused with `too_many` when all of them are in use. */
-export const MAX_SESSIONS = 1000;
 /** Of one message, with its data. More is refused with `too_large`. */
 export const MAX_TEXT_BYTES = 48 * 1024;
 /** Of events that wait for the disk. More is refused with `too_many`. */
@@ -104,9 +103,10 @@ export class Sessions {
   /**
    * Makes a session. The same once more changes nothing.
    *
+   * @param tokenId Of the token that it is made with.
    * @throws PosternError `conflict` for one that says otherwise, `too_many`.
    */
-  create(sessionId: string, definition: SessionDefinition): Ticket<SessionView> {
+  create(sessionId: string, definition: SessionDefinition, tokenId: string): Ticket<SessionView> {
     const known = this.#sessions.get(sessionId)?.decided.session;
     if (known !== undefined && !(known !== null && isDefinedAs(known, definition))) {
       throw new PosternError(
@@ -115,7 +115,7 @@ export class Sessions {
       );
     }
     const created = known === undefined
-      ? this.#create("session.create", sessionId, definition)
+      ? this.#create("session.create", sessionId, { ...definition, tokenId })
       : this.#creating.get(sessionId) ?? Ticket.of(undefined);
     const turns = this.#sessions.get(sessionId)!;
     return created.map(() => this.#view(turns));
@@ -127,7 +127,7 @@ export class Sessions {
    * @returns Settled when it is on disk.
    * @throws PosternError `too_large`, `too_many`.
    */
-  send({ sessionId, text, data, originator }: Message): Ticket<AcceptedTurn> {
+  send({ sessionId, text, data, originator, tokenId }: Message): Ticket<AcceptedTurn> {
     requireSize("session.send", text, data);
     this.#requireRoom("session.send");
     const chars = charsOf({ text, data });
@@ -136,7 +136,7 @@ export class Sessions {
     const turnId = newId();
     const messageId = newId();
     const acceptedMs = clock.now();
-    const turns = this.#ensure(sessionId);
+    const turns = this.#ensure(sessionId, tokenId);
     const queued = turns.add(
       { id: turnId, messageId, text, data, originator, acceptedMs },
       {
@@ -159,7 +159,8 @@ export class Sessions {
    * @throws PosternError `conflict`, `too_many`.
    */
   attach(runner: Runner, place: Place): number {
-    this.#runners.attach(runner, place);
+    const named = "name" in place ? null : this.#sessions.get(place.sessionId)?.decided.session;
+    this.#runners.attach(runner, place, named?.runner ?? null);
     let waiting = 0;
     for (const turns of this.#sessions.values()) {
       if (!this.#serves(runner, turns)) continue;
@@ -294,16 +295,20 @@ export class Sessions {
     return this.#runners.serving(sessionId, decided.session!.runner)?.runner === runner;
   }
 
-  #ensure(sessionId: string): SessionTurns {
+  #ensure(sessionId: string, tokenId: string): SessionTurns {
     const known = this.#sessions.get(sessionId);
     if (known !== undefined) return known;
-    this.#create("session.send", sessionId, UNDEFINED_SESSION);
+    this.#create("session.send", sessionId, { ...UNDEFINED_SESSION, tokenId });
     return this.#sessions.get(sessionId)!;
   }
 
-  #create(operation: string, sessionId: string, definition: SessionDefinition): Ticket<void> {
-    this.#makeRoom(operation);
+  #create(
+    operation: string,
+    sessionId: string,
+    definition: SessionDefinition & Pick<Session, "tokenId">,
+  ): Ticket<void> {
     const nowMs = this.#options.clock.now();
+    this.#makeRoom(operation, definition.tokenId, nowMs);
     const turns = this.#make(sessionId, { session: null, turns: [] }, nowMs);
     const created = turns.create({ id: sessionId, createdMs: nowMs, ...definition });
     this.#creating.set(sessionId, created);
@@ -314,17 +319,13 @@ export class Sessions {
     return created;
   }
 
-  /** Forgets the session that was not used for longest, of those that nobody needs. */
-  #makeRoom(operation: string): void {
-    if (this.#sessions.size < MAX_SESSIONS) return;
-    let oldest: SessionTurns | null = null;
-    for (const turns of this.#sessions.values()) {
-      if (oldest !== null && turns.lastMs >= oldest.lastMs) continue;
-      if (turns.isIdle && !this.#view(turns).isServed) oldest = turns;
-    }
-    if (oldest === null) throw tooMany(operation, `${MAX_SESSIONS} sessions are in use`);
-    this.#sessions.delete(oldest.sessionId);
-    this.#documents.put({ key: ["session", oldest.sessionId], content: null });
+  #makeRoom(operation: string, tokenId: string, nowMs: number): void {
+    const isInUse = (turns: SessionTurns) => !turns.isIdle || this.#view(turns).isServed;
+    const kept = [...this.#sessions.values()];
+    const forgotten = toForget(kept, { operation, tokenId, nowMs, isInUse });
+    if (forgotten === null) return;
+    this.#sessions.delete(forgotten.sessionId);
+    this.#documents.put({ key: ["session", forgotten.sessionId], content: null });
   }
 
   #make(sessionId: string, state: SessionState, lastMs: number): SessionTurns {

@@ -76,6 +76,11 @@ export class SessionTurns {
     });
   }
 
+  /** Of the token that the session was made with. */
+  get tokenId(): string {
+    return this.decided.session!.tokenId;
+  }
+
   /** As decided, which need not be on disk yet. */
   get decided(): SessionState {
     return this.#chain.decided;

@@ -55,7 +55,7 @@ export function identify(
   const { claim } = caller;
   if (caller.principal === null || claim === null) return {};
   caller.claim = null;
-  const client = services.clients.identify(claim.kind, claim.clientId);
+  const client = services.clients.identify(claim.kind, claim.clientId, caller.principal.tokenId);
   caller.identify({ kind: client.kind, originator: client.originator });
   const { originator } = client;
   return "clientId" in client ? { originator, client_id: client.clientId } : { originator };

@@ -3,9 +3,12 @@
 import { z } from "zod";
 import { PosternError } from "../core/errors.ts";
 import { isTopic } from "../core/event.ts";
-import type { HeldLease, LeaseInfo } from "../core/leases.ts";
+import { type HeldLease, type LeaseInfo, MAX_LEASES } from "../core/leases.ts";
+import type { Ticket } from "../core/ticket.ts";
 import { requireClient } from "./clients.ts";
-import { defineOperation } from "./operation.ts";
+import { audit, codeOf } from "./observe.ts";
+import { type Context, defineOperation } from "./operation.ts";
+import { MAX_REPLY_CHARS } from "./record_metadata.ts";
 
 /** The longest time that a lease is held without being renewed: a day. */
 const MAX_TTL_SECS = 86_400;
@@ -19,6 +22,15 @@ const fence = z.number().int().describe("higher with each acquisition");
 const milliseconds = z.number().int().describe("epoch milliseconds");
 
 const held = z.object({ lease_id: leaseId, fence, expires_at: milliseconds });
+const told = z.object({
+  name: z.string(),
+  originator: z.string().describe("whose it is"),
+  fence,
+  acquired_at: milliseconds,
+  expires_at: milliseconds,
+  token_id: z.string().optional()
+    .describe("of the token that it was acquired with; for the scope admin only"),
+});
 
 export const LEASE_ACQUIRE = defineOperation({
   name: "lease.acquire",
@@ -35,6 +47,7 @@ export const LEASE_ACQUIRE = defineOperation({
     const { name, ttl_secs, release_on_disconnect } = params;
     const { services, caller } = context;
     const originator = requireClient("lease.acquire", context);
+    const tokenId = caller.principal?.tokenId ?? "";
     if (release_on_disconnect && caller.transport === "http") {
       throw new PosternError(
         "invalid_request",
@@ -44,7 +57,8 @@ export const LEASE_ACQUIRE = defineOperation({
     }
     const ttlMs = Math.round(ttl_secs * 1000);
     const departure = release_on_disconnect ? caller.departure : null;
-    return services.leases.acquire({ name, originator, ttlMs, departure }).map(toldToHolder);
+    return services.leases.acquire({ name, originator, tokenId, ttlMs, departure })
+      .map(toldToHolder);
   },
 });
 
@@ -66,32 +80,83 @@ export const LEASE_RELEASE = defineOperation({
   name: "lease.release",
   summary: "Give a lease back; the name is free.",
   scope: "send",
-  params: z.object({ lease_id: leaseId.max(128) }),
+  params: z.object({
+    lease_id: leaseId.max(128).optional(),
+    name: leaseName.optional()
+      .describe("instead: whoever holds it; needs the scope admin, and is audited"),
+  }),
   result: z.object({}),
-  handle: ({ lease_id }, { services }) => services.leases.release(lease_id).map(() => ({})),
+  handle({ lease_id, name }, context) {
+    const { leases } = context.services;
+    if ((lease_id === undefined) === (name === undefined)) {
+      throw new PosternError("invalid_params", "lease.release: give either lease_id or name");
+    }
+    if (lease_id !== undefined) return leases.release(lease_id).map(() => ({}));
+    return releaseNamed(name!, context).map(() => ({}));
+  },
 });
+
+/** Clears up after whoever holds it. Audited, refused or not. */
+function releaseNamed(name: string, context: Context): Ticket<void> {
+  if (!isAdmin(context)) {
+    audit("lease.release", "permission_denied", context);
+    throw new PosternError(
+      "permission_denied",
+      'lease.release: name: needs the scope "admin", which this token does not have; whoever holds a lease gives it back by its lease_id',
+      { scope: "admin" },
+    );
+  }
+  const released = context.services.leases.releaseNamed(name);
+  released.whenSettled((outcome) => {
+    audit("lease.release", outcome.ok ? "ok" : codeOf(outcome.error), context);
+  });
+  return released;
+}
 
 export const LEASE_LIST = defineOperation({
   name: "lease.list",
-  summary: "List the leases that are held now, by name.",
+  summary: "List the leases that are held now, by name, as many as fit a reply.",
   scope: "send",
-  params: z.object({}),
-  result: z.object({
-    leases: z.array(z.object({
-      name: z.string(),
-      originator: z.string().describe("whose it is"),
-      fence,
-      acquired_at: milliseconds,
-      expires_at: milliseconds,
-    })),
+  params: z.object({
+    after: z.string().max(256).optional()
+      .describe("only names that sort after this one, as the last of the reply before"),
+    limit: z.number().int().min(1).max(MAX_LEASES).default(MAX_LEASES)
+      .describe(`1 to ${MAX_LEASES}; a reply stops before 1 MiB`),
   }),
-  handle: (_params, { services }) => ({ leases: services.leases.list().map(toldToAll) }),
+  result: z.object({
+    leases: z.array(told),
+    has_more: z.boolean().describe("whether there are leases behind the last of these"),
+  }),
+  handle({ after = "", limit }, context) {
+    const leases: z.infer<typeof told>[] = [];
+    let chars = 0;
+    for (const lease of context.services.leases.list()) {
+      if (lease.name <= after) continue;
+      const one = toldToAll(lease, context);
+      chars += JSON.stringify(one).length + 1;
+      if (leases.length === limit || chars > MAX_REPLY_CHARS) return { leases, has_more: true };
+      leases.push(one);
+    }
+    return { leases, has_more: false };
+  },
 });
+
+function isAdmin({ caller }: Context): boolean {
+  return caller.principal?.scopes.has("admin") ?? false;
+}
 
 function toldToHolder({ leaseId, fence, expiresMs }: HeldLease) {
   return { lease_id: leaseId, fence, expires_at: expiresMs };
 }
 
-function toldToAll({ name, originator, fence, acquiredMs, expiresMs }: LeaseInfo) {
-  return { name, originator, fence, acquired_at: acquiredMs, expires_at: expiresMs };
+function toldToAll(lease: LeaseInfo, context: Context): z.infer<typeof told> {
+  const { name, originator, tokenId, fence, acquiredMs, expiresMs } = lease;
+  return {
+    name,
+    originator,
+    fence,
+    acquired_at: acquiredMs,
+    expires_at: expiresMs,
+    ...isAdmin(context) ? { token_id: tokenId } : {},
+  };
 }

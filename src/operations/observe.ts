@@ -59,6 +59,7 @@ export function audit(op: string, outcome: string, { services, caller }: Context
   });
 }
 
-function codeOf(error: unknown): ErrorCode {
+/** How an outcome is called. */
+export function codeOf(error: unknown): ErrorCode {
   return error instanceof PosternError ? error.code : "internal";
 }

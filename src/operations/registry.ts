@@ -192,9 +192,12 @@ function carryOut(
   if (caller.isRemote) requireRemote(operation, context);
   authorise(operation, opened, context);
   if (operation.scope !== null) {
-    services.rateLimits.take(caller.principal?.tokenId ?? "", operation.scope);
+    const tokenId = caller.principal?.tokenId ?? "";
+    services.rateLimits.take(tokenId, operation.scope);
     // What others see under its name must still have an owner after a restart.
-    if (caller.client !== null && operation.scope !== "read") services.clients.used(caller.client);
+    if (caller.client !== null && operation.scope !== "read") {
+      services.clients.used(caller.client, tokenId);
+    }
   }
   const parsed = operation.params.safeParse(params, { reportInput: true });
   if (!parsed.success) throw invalidParams(operation.name, parsed.error);

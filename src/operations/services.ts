@@ -16,12 +16,16 @@ const MAX_SCHEMA_CHARS = 256 * 1024;
 const MAX_CONCURRENT = 1000;
 const MAX_TIMEOUT_MS = 600_000;
 
+/** Names that are taken in the objects of some languages: whoever looks a method up by its name would find another. */
+const UNSAFE = /(^|\.)(__proto__|constructor|prototype)(\.|$)/i;
+const safe = { error: "a name must not be __proto__, constructor or prototype" };
+
 const serviceName = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, {
   error: "a service's name must be 1 to 64 of [A-Za-z0-9_-]",
-});
+}).refine((name) => !UNSAFE.test(name), safe);
 const methodName = z.string().regex(/^(?=.{1,128}$)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/, {
   error: "a method's name must be dot-separated segments of [A-Za-z0-9_-], at most 128 characters",
-});
+}).refine((name) => !UNSAFE.test(name), safe);
 
 const route = z.object({
   method: z.enum(HTTP_METHODS),
@@ -62,7 +66,8 @@ export const SERVICE_REGISTER = defineOperation({
   handle(params, { services, caller }) {
     const provider = requireProvider(caller);
     const definition = definitionOf(params);
-    return told(services.provided.register(provider, definition, params.max_concurrent));
+    const tokenId = caller.principal?.tokenId ?? "";
+    return told(services.provided.register(provider, definition, params.max_concurrent, tokenId));
   },
 });
 

@@ -48,10 +48,11 @@ export const SESSION_CREATE = defineOperation({
     ),
   }),
   result: z.object(described),
-  handle({ session_id, runner = null, title = null, permission_timeout_s = null }, { services }) {
-    const { sessions, newId } = services;
+  handle({ session_id, runner = null, title = null, permission_timeout_s = null }, context) {
+    const { sessions, newId } = context.services;
     const definition = { runner, title, permissionTimeoutSecs: permission_timeout_s };
-    return sessions.create(session_id ?? newId(), definition).map(descriptionOf);
+    return sessions.create(session_id ?? newId(), definition, tokenIdOf(context))
+      .map(descriptionOf);
   },
 });
 
@@ -116,6 +117,7 @@ export const SESSION_SEND = defineOperation({
       text,
       data: jsonOf(data),
       originator: originatorOf(context),
+      tokenId: tokenIdOf(context),
     };
     return context.services.sessions.send(message).map((accepted) => ({
       turn_id: accepted.turnId,
@@ -202,6 +204,10 @@ export function runnerOf(operation: string, { runner }: Caller): Runner {
 
 function originatorOf({ caller }: Context): string | null {
   return caller.client?.originator ?? null;
+}
+
+function tokenIdOf({ caller }: Context): string {
+  return caller.principal?.tokenId ?? "";
 }
 
 function descriptionOf({ session, lastMs, isServed, turns }: SessionView) {

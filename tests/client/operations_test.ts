@@ -35,7 +35,7 @@ const REQUIRED: { [N in OperationName]: Required<OperationParams<N>> } = {
   "lease.acquire": { name: true, ttl_secs: true },
   "client.list": {},
   "lease.list": {},
-  "lease.release": { lease_id: true },
+  "lease.release": {},
   "lease.renew": { lease_id: true },
   "peer.list": {},
   "permission.answer": { request_id: true, result: true },

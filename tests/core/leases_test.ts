@@ -3,7 +3,12 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Departure } from "../../src/core/departure.ts";
 import { PosternError } from "../../src/core/errors.ts";
-import { type HeldLease, MAX_LEASES, MAX_LEASES_OF_ONE } from "../../src/core/leases.ts";
+import {
+  type HeldLease,
+  MAX_LEASES,
+  MAX_LEASES_EACH,
+  MAX_LEASES_OF_ONE,
+} from "../../src/core/leases.ts";
 import { Random } from "../support/random.ts";
 import {
   acquire,
@@ -226,6 +231,38 @@ Deno.test("leases are bounded, of one originator and together", async () => {
     await release(one, first!);
     await acquire(one, "o-new", { name: "one-more" });
   }
+});
+
+Deno.test("a token that is not the owner's holds a tenth, in however many names, and others go on", async () => {
+  const opened = openLeases();
+  const tokenId = "sender";
+  const take = (one: TestLeases, i: number) =>
+    acquire(one, `o-${i % 10}`, { name: `n${i}`, tokenId });
+  const all = await Promise.all(
+    Array.from({ length: MAX_LEASES_EACH }, (_, i) => take(opened, i)),
+  );
+  for (const one of [opened, crashed(opened)]) {
+    const error = await refused(take(one, MAX_LEASES_EACH), "too_many");
+    assertEquals(error.details, { limit: MAX_LEASES / 10 });
+    await release(one, await acquire(one, "o-0", { name: "owners" }));
+    await release(one, await acquire(one, "o-0", { name: "others", tokenId: "other" }));
+    await release(one, all[0]!);
+    await take(one, 0);
+  }
+});
+
+Deno.test("a lease is released by its name, whoever holds it, and its holder finds it gone", async () => {
+  const opened = openLeases();
+  const departure = new Departure();
+  const held = await acquire(opened, "o-a", { departure });
+  await opened.leases.releaseNamed("build").promise();
+  assertEquals((await toldBy(opened)).at(-1), "released build o-a 1");
+  await refused(release(opened, held), "not_found");
+  await refused(opened.leases.releaseNamed("build").promise(), "not_found");
+  assertEquals(departure.size, 0);
+  await acquire(opened, "o-b", { ttlMs: 1000 });
+  opened.clock.step(1000);
+  await refused(opened.leases.releaseNamed("build").promise(), "not_found");
 });
 
 Deno.test("neither what was refused by the disk nor what is over counts among those held", async () => {

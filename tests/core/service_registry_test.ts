@@ -3,6 +3,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { Departure } from "../../src/core/departure.ts";
 import { PosternError } from "../../src/core/errors.ts";
+import { OWNER_ID } from "../../src/core/principal.ts";
 import { pathFault, type Route } from "../../src/core/routes.ts";
 import {
   type CallerIdentity,
@@ -10,6 +11,7 @@ import {
   MAX_OPEN_CHARS,
   MAX_PROVIDERS,
   MAX_SERVICES,
+  MAX_SERVICES_EACH,
   MAX_WAITING,
   type Provider,
   ServiceRegistry,
@@ -60,7 +62,7 @@ function request(service: string, parts: Partial<CallRequest> = {}): CallRequest
 
 function provide(services: ServiceRegistry, name: string, maxConcurrent = 1): NotingProvider {
   const provider = new NotingProvider();
-  services.register(provider, definition(name), maxConcurrent);
+  services.register(provider, definition(name), maxConcurrent, OWNER_ID);
   return provider;
 }
 
@@ -117,7 +119,7 @@ Deno.test("what is not there is refused by what is missing", () => {
 
 Deno.test("the nouns of operations, and what a provider's wire says itself, are no service's name", () => {
   const { services } = open();
-  for (const name of ["event", "record", "call", "rpc", "postern"]) {
+  for (const name of ["event", "record", "call", "rpc", "postern", "Event", "RPC"]) {
     refused(() => provide(services, name), "permission_denied");
   }
   assertEquals(services.list(), []);
@@ -233,7 +235,7 @@ Deno.test("a second provider with other methods, schemas or routes is refused", 
   const { services } = open();
   const route: Route = { method: "GET", path: "/api/math", call: "do" };
   const first = new NotingProvider();
-  services.register(first, definition("math", { routes: [route] }), 1);
+  services.register(first, definition("math", { routes: [route] }), 1, OWNER_ID);
   const others: Partial<ServiceDefinition>[] = [
     { routes: [] },
     { routes: [{ ...route, path: "/api/maths" }] },
@@ -245,20 +247,21 @@ Deno.test("a second provider with other methods, schemas or routes is refused", 
     },
   ];
   for (const other of others) {
-    const register = () => services.register(new NotingProvider(), definition("math", other), 1);
+    const register = () =>
+      services.register(new NotingProvider(), definition("math", other), 1, OWNER_ID);
     refused(register, "conflict");
   }
   assertEquals(services.list()[0]!.providers, 1);
-  services.register(first, definition("math", others[0]), 1);
+  services.register(first, definition("math", others[0]), 1, OWNER_ID);
   assertEquals(services.routeMethods(route.path), [], "a route that is offered no more");
-  services.register(first, definition("math", others[2]), 4);
+  services.register(first, definition("math", others[2]), 4, OWNER_ID);
   assertEquals(
     [services.list()[0]!.maxConcurrent, services.route("GET", "/api/math")?.service],
     [4, "math"],
     "the only one may change what it offers",
   );
-  services.register(new NotingProvider(), definition("math", others[2]), 1);
-  refused(() => services.register(first, definition("math", others[1]), 1), "conflict");
+  services.register(new NotingProvider(), definition("math", others[2]), 1, OWNER_ID);
+  refused(() => services.register(first, definition("math", others[1]), 1, OWNER_ID), "conflict");
 });
 
 Deno.test("a route belongs to one service, whatever its parameters are called, and goes with it", () => {
@@ -266,12 +269,15 @@ Deno.test("a route belongs to one service, whatever its parameters are called, a
   const [one, two] = [new NotingProvider(), new NotingProvider()];
   const route: Route = { method: "GET", path: "/api/jobs/:id", call: "do" };
   const same: Route = { ...route, path: "/api/jobs/:job" };
-  services.register(one, definition("a", { routes: [route] }), 1);
-  refused(() => services.register(two, definition("b", { routes: [same] }), 1), "conflict");
+  services.register(one, definition("a", { routes: [route] }), 1, OWNER_ID);
+  refused(
+    () => services.register(two, definition("b", { routes: [same] }), 1, OWNER_ID),
+    "conflict",
+  );
   assertEquals(services.list().length, 1);
   services.gone(one);
   assertEquals(services.route("GET", "/api/jobs/7"), null);
-  services.register(two, definition("b", { routes: [same] }), 1);
+  services.register(two, definition("b", { routes: [same] }), 1, OWNER_ID);
   assertEquals(services.route("GET", "/api/jobs/7")?.service, "b");
 });
 
@@ -283,7 +289,7 @@ Deno.test("a path leads to the route that is more exact, with what stands in its
     { method: "POST", path: "/api/jobs/:id", call: "b" },
     { method: "GET", path: "/api/jobs/all", call: "d" },
   ];
-  services.register(new NotingProvider(), definition("s", { routes }), 1);
+  services.register(new NotingProvider(), definition("s", { routes }), 1, OWNER_ID);
   const found = (method: string, path: string) => {
     const match = services.route(method, path);
     return match === null ? null : [match.route.call, Object.fromEntries(match.params)];
@@ -322,6 +328,44 @@ Deno.test("everything is bounded: services, their providers, and calls that wait
   services.call(request("s2"));
   const large = new JsonText("x".repeat(MAX_OPEN_CHARS));
   refused(() => services.call(request("s3", { params: large })), "too_many");
+});
+
+Deno.test("a token that is not the owner's has a quarter of the services, on however many connections", () => {
+  const { services } = open();
+  const register = (name: string, provider = new NotingProvider(), tokenId = "serve") =>
+    services.register(provider, definition(name), 1, tokenId);
+  const provider = new NotingProvider();
+  for (let i = 0; i < MAX_SERVICES_EACH; i++) register(`s${i}`, i === 0 ? provider : undefined);
+  provide(services, "owners");
+  for (const name of ["more", "owners"]) {
+    const { details } = refused(() => register(name), "too_many");
+    assertEquals(details, { limit: MAX_SERVICES / 4 });
+  }
+  register("s0");
+  register("s0", provider);
+  register("others", new NotingProvider(), "other");
+  services.gone(provider);
+  refused(() => register("more"), "too_many");
+  provide(services, "owners.more");
+});
+
+Deno.test("calls that wait for a method which is registered anew without it, or otherwise, end", async () => {
+  const { services } = open();
+  const provider = new NotingProvider();
+  const register = (methods: Record<string, string | null>) => {
+    const named = Object.entries(methods).map(([name, schema]) => ({ name, schema }));
+    services.register(provider, definition("math", { methods: named }), 1, OWNER_ID);
+  };
+  register({ gone: null, changed: null, same: '{"type":"object"}' });
+  const call = (method: string) => services.call(request("math", { method })).promise();
+  const calls = ["same", "gone", "changed", "gone", "same"].map(call);
+  register({ changed: "true", same: '{"type":"object"}' });
+  for (const i of [1, 2, 3]) await refusedLater(calls[i]!, "not_found");
+  assertEquals(provider.calls, ["math.same {} o-a"]);
+  services.answer(provider, provider.ids[0]!, { result: 1 });
+  assertEquals(provider.calls, ["math.same {} o-a", "math.same {} o-a"]);
+  services.answer(provider, provider.ids[1]!, { result: 2 });
+  assertEquals([await calls[0], await calls[4]], [1, 2]);
 });
 
 Deno.test("calls without an outcome are bounded over all services", () => {
@@ -402,7 +446,7 @@ for (let seed = 1; seed <= 20; seed++) {
       };
       provider.cancel = (id) => void assert(running.delete(id), "only what it has is cancelled");
       providers.set(provider, running);
-      services.register(provider, definition("math"), 3);
+      services.register(provider, definition("math"), 3, OWNER_ID);
     };
     enter();
     for (let step = 0; step < 2000; step++) {

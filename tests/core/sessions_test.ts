@@ -3,8 +3,10 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { PosternError } from "../../src/core/errors.ts";
 import { MAX_OPEN_CHARS } from "../../src/core/open_turns.ts";
+import { OWNER_ID } from "../../src/core/principal.ts";
 import { MAX_ATTACHMENTS, Runner } from "../../src/core/runners.ts";
-import { MAX_SESSIONS, MAX_TEXT_BYTES, MAX_WAITING_CHARS } from "../../src/core/sessions.ts";
+import { MAX_SESSIONS, MAX_SESSIONS_EACH, RECENT_MS } from "../../src/core/session_room.ts";
+import { MAX_TEXT_BYTES, MAX_WAITING_CHARS } from "../../src/core/sessions.ts";
 import {
   attempt,
   codeOf,
@@ -25,8 +27,9 @@ function create(
   { sessions }: TestSessions,
   id: string,
   definition: Partial<{ runner: string; title: string; permissionTimeoutSecs: number }> = {},
+  tokenId = OWNER_ID,
 ): Promise<unknown> {
-  return attempt(() => sessions.create(id, { ...PLAIN, ...definition }));
+  return attempt(() => sessions.create(id, { ...PLAIN, ...definition }, tokenId));
 }
 
 function ids({ sessions }: TestSessions): string[] {
@@ -41,7 +44,7 @@ Deno.test("a session is there when it is on disk, tells nobody, and survives a r
   await created;
   assertEquals(await news(opened), []);
   const { session, turns, isServed } = restarted(opened).sessions.get("test", "s");
-  assertEquals(session, { id: "s", ...definition, createdMs: 1_000_000 });
+  assertEquals(session, { id: "s", tokenId: OWNER_ID, ...definition, createdMs: 1_000_000 });
   assertEquals([turns, isServed], [[], false]);
 });
 
@@ -109,6 +112,50 @@ Deno.test("when all sessions are in use one more is too_many", async () => {
   assertEquals(await codeOf(create(opened, "more")), "too_many");
   assertEquals(await codeOf(send(opened, "more")), "too_many");
   assertEquals(await codeOf(send(opened, "s7")), "ok");
+});
+
+Deno.test("a token that is not the owner's has a quarter of the sessions, and others go on", async () => {
+  let opened = openSessions();
+  await create(opened, "owners");
+  const served = { runner: "all" };
+  opened.sessions.attach(new Runner(), { name: "all" });
+  const made = Array.from(
+    { length: MAX_SESSIONS_EACH },
+    (_, i) => create(opened, `s${i}`, served, "serve"),
+  );
+  await Promise.all(made);
+  assertEquals(await codeOf(create(opened, "more", {}, "serve")), "too_many");
+  assertEquals(await codeOf(send(opened, "more", { tokenId: "serve" })), "too_many");
+  assertEquals(await codeOf(send(opened, "more")), "ok");
+  assertEquals(await codeOf(create(opened, "others", {}, "other")), "ok");
+  await opened.log.drain();
+  // Nobody serves them now, and each one more takes the place of one of them.
+  opened = restarted(opened);
+  for (let i = 0; i < MAX_SESSIONS; i++) await create(opened, `t${i}`, {}, "serve");
+  const kept = ids(opened);
+  assertEquals(kept.length, MAX_SESSIONS_EACH + 3);
+  assertEquals(["owners", "more", "others"].filter((id) => !kept.includes(id)), []);
+});
+
+Deno.test("room is made among one's own sessions, and by those of others when they were not used for an hour", async () => {
+  const opened = openSessions();
+  const [a, b, c] = ["token-a", "token-b", "token-c"];
+  await create(opened, "first", {}, a);
+  for (const [tokenId, count] of [[a, 249], [b, 250], [c, 250], [OWNER_ID, 250]] as const) {
+    for (let i = 0; i < count; i++) {
+      opened.clock.step(1);
+      await create(opened, `${tokenId}.${i}`, {}, tokenId);
+    }
+  }
+  await create(opened, "one.more");
+  assertEquals([ids(opened).includes("first"), ids(opened).includes("owner.0")], [true, false]);
+  assertEquals(await codeOf(create(opened, "new", {}, "token-d")), "too_many");
+  const { lastMs } = opened.sessions.get("test", "first");
+  opened.clock.step(lastMs + RECENT_MS - 1 - opened.clock.now());
+  assertEquals(await codeOf(send(opened, "new", { tokenId: "token-d" })), "too_many");
+  opened.clock.step(1);
+  assertEquals(await codeOf(create(opened, "new", {}, "token-d")), "ok");
+  assertEquals([ids(opened).includes("first"), ids(opened).length], [false, MAX_SESSIONS]);
 });
 
 Deno.test("a message of 48 KiB goes through a restart, and one byte more is too_large", async () => {
@@ -188,18 +235,34 @@ Deno.test("a runner by name has the sessions that name it, now and later, and is
   assertEquals(await tale(opened, third), ["queued"]);
 });
 
-Deno.test("whoever is attached to a session itself goes before its named runner; what runs stays where it is", async () => {
+Deno.test("nobody attaches to a session that its named runner serves, and gets none of its turns", async () => {
   const opened = openSessions();
   await create(opened, "s", { runner: "echo" });
   const [named, own] = [new Runner(), new Runner()];
   opened.sessions.attach(named, { name: "echo" });
-  const first = await send(opened, "s");
+  const attach = () => opened.sessions.attach(own, { sessionId: "s" });
+  assertEquals([await codeOf(attach), own.attachments], ["conflict", 0]);
+  const id = await send(opened, "s");
+  assertEquals((await last(opened, id)).runner, "echo");
+  assertEquals(await codeOf(() => opened.sessions.attach(named, { sessionId: "s" })), "ok");
+  opened.sessions.runnerGone(named);
+  assertEquals(await codeOf(attach), "ok");
+});
+
+Deno.test("a named runner stays out of a session that somebody is attached to; what runs stays where it is", async () => {
+  const opened = openSessions();
+  await create(opened, "s", { runner: "echo" });
+  const [named, own] = [new Runner(), new Runner()];
   opened.sessions.attach(own, { sessionId: "s" });
+  const first = await send(opened, "s");
+  opened.sessions.attach(named, { name: "echo" });
   const second = await send(opened, "s");
-  assertEquals(await codeOf(emit(opened, own, [first, "completed"])), "permission_denied");
-  await emit(opened, named, [first, "completed"]);
+  assertEquals(await codeOf(emit(opened, named, [first, "completed"])), "permission_denied");
+  await emit(opened, own, [first, "completed"]);
   assertEquals((await last(opened, second)).runner, undefined);
-  await emit(opened, own, [second, "completed"]);
+  opened.sessions.runnerGone(own);
+  assertEquals(await tale(opened, second), ["queued", "started", "failed"]);
+  assertEquals((await last(opened, await send(opened, "s"))).runner, "echo");
 });
 
 Deno.test("a place has one runner: another is conflict until the first has gone", async () => {

@@ -5,6 +5,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { PosternError } from "../../src/core/errors.ts";
+import { OWNER_ID } from "../../src/core/principal.ts";
 import { Runner } from "../../src/core/runners.ts";
 import { TURN_TELLINGS } from "../../src/core/turns.ts";
 import { Random } from "../support/random.ts";
@@ -101,6 +102,7 @@ class Run {
       text: marker,
       data: null,
       originator: null,
+      tokenId: OWNER_ID,
     };
     this.#note(
       marker,

@@ -2,6 +2,7 @@
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { PosternError } from "../../src/core/errors.ts";
+import { OWNER_ID } from "../../src/core/principal.ts";
 import { Runner } from "../../src/core/runners.ts";
 import { MAX_TURNS, TURN_TELLINGS } from "../../src/core/turns.ts";
 import {
@@ -249,7 +250,8 @@ Deno.test("an end that cannot be stored is no end: its asker is told, and can en
 Deno.test("what stands on something that could not be stored is not stored either", async () => {
   const opened = openSessions();
   const runner = new Runner();
-  await opened.sessions.create("s", { runner: null, title: null, permissionTimeoutSecs: null })
+  const plain = { runner: null, title: null, permissionTimeoutSecs: null };
+  await opened.sessions.create("s", plain, OWNER_ID)
     .promise();
   opened.sessions.attach(runner, { sessionId: "s" });
   opened.store.failNext(FULL);

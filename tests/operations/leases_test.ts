@@ -1,9 +1,15 @@
 /** Leases over sockets: who may hold one, what proves it, and what a disconnect and a restart do to them. */
 
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import type { z } from "zod";
+import { MAX_LEASES } from "../../src/core/leases.ts";
+import { TRUSTED } from "../../src/core/principal.ts";
+import { LEASE_LIST } from "../../src/operations/leases.ts";
+import type { Context } from "../../src/operations/operation.ts";
 import { eventually, expectError, payloadsOf } from "../support/expect.ts";
 import { startTestDaemon, type TestDaemon } from "../support/in_process.ts";
 import type { Line, RawClient } from "../support/raw_client.ts";
+import { acquire as acquireIn, openLeases } from "../support/test_leases.ts";
 
 /** A connection of a client of its own. @returns With its originator and its client_id. */
 async function known(daemon: TestDaemon): Promise<{ client: RawClient; own: Line }> {
@@ -54,6 +60,7 @@ Deno.test("a conflict names the holder, and nothing that another sees releases a
     fence: 1,
     acquired_at: seen.acquired_at,
     expires_at: held.expires_at,
+    token_id: "owner",
   });
   const { events } = await other.ask({ cmd: "event.read", after: 0 });
   assertEquals(payloadsOf(events), [{ name: "build", originator: own.originator, fence: 1 }]);
@@ -157,4 +164,70 @@ Deno.test("over HTTP a lease cannot go with a connection, and can be held withou
   const { result: { lease_id, fence } } = await call("lease.acquire", params);
   assertEquals(fence, 1);
   assertEquals((await call("lease.release", { lease_id })).result, {});
+});
+
+/** A connection that has shown a token of these scopes, and is a client. */
+async function tokenHolder(daemon: TestDaemon, scopes: string[]): Promise<RawClient> {
+  const owner = await daemon.v2();
+  const { token } = await owner.ask({ cmd: "token.create", name: scopes.join("-"), scopes });
+  const client = await daemon.connect();
+  await client.ask({ cmd: "hello", version: 2, client_kind: "test" });
+  assertEquals((await client.ask({ cmd: "auth", token })).auth, "accepted");
+  return client;
+}
+
+Deno.test("the owner releases a lease by its name, a sender does not, and the audit has both", async () => {
+  await using daemon = await startTestDaemon();
+  const sender = await tokenHolder(daemon, ["send"]);
+  const held = await acquire(sender);
+  const owner = await daemon.v2();
+  const { leases: [seen] } = await owner.ask({ cmd: "lease.list" });
+  assertMatch(seen.token_id, /^[0-9a-f]{16}$/);
+  assertEquals((await sender.ask({ cmd: "lease.list" })).leases[0].token_id, undefined);
+  const release = { cmd: "lease.release", name: "build" };
+  const refused = await sender.ask(release);
+  // What AXON says for itself stands beside what it was asked for.
+  assertEquals([refused.ok, refused.error], [false, "permission_denied"]);
+  for (const wrong of [{}, { name: "build", lease_id: held.lease_id }]) {
+    assertEquals((await owner.ask({ cmd: "lease.release", ...wrong })).ok, false);
+  }
+  assertEquals(await names(owner), ["build"]);
+  assertEquals((await owner.ask(release)).ok, true);
+  assertEquals((await owner.ask(release)).error, "not_found");
+  assertEquals(await names(owner), []);
+  const audit = await Deno.readTextFile(`${daemon.directory}/log/audit.jsonl`);
+  const releases = audit.trim().split("\n").map((line) => JSON.parse(line))
+    .filter(({ op }) => op === "lease.release");
+  assertEquals(releases.map(({ outcome }) => outcome), ["permission_denied", "ok", "not_found"]);
+  assertEquals([releases[0].token_id, releases[1].token_id], [seen.token_id, "owner"]);
+});
+
+Deno.test("a list of ten thousand leases stops before 1 MiB, and goes on after its last name to all of them", async () => {
+  const opened = openLeases();
+  const all = await Promise.all(
+    Array.from(
+      { length: MAX_LEASES },
+      (_, i) => acquireIn(opened, `o-${i % 10}`, { name: `${"n".repeat(200)}.${100_000 + i}` }),
+    ),
+  );
+  const context = {
+    services: { leases: opened.leases },
+    caller: { principal: TRUSTED },
+  } as unknown as Context;
+  const list = (params: z.input<typeof LEASE_LIST.params>) =>
+    LEASE_LIST.handle(LEASE_LIST.params.parse(params), context) as z.infer<
+      typeof LEASE_LIST.result
+    >;
+  const listed: string[] = [];
+  for (let hasMore = true, pages = 0; hasMore; pages++) {
+    const page = list({ after: listed.at(-1) });
+    assert(JSON.stringify(page).length < 1024 * 1024 && pages < 10);
+    listed.push(...page.leases.map(({ name }) => name));
+    hasMore = page.has_more;
+  }
+  assertEquals(listed, all.map(({ name }) => name));
+  const few = list({ limit: 2 });
+  assertEquals([few.leases.length, few.has_more], [2, true]);
+  const last = list({ after: listed.at(-3), limit: 2 });
+  assertEquals([last.leases.length, last.has_more], [2, false]);
 });

@@ -184,3 +184,22 @@ Deno.test("a provider's error keeps our code where it may use it, and is the pro
   assertEquals(providerError({ code: 7, message: "x" }).details, { service_code: 7 });
   assert(providerError({ message: "x".repeat(1e6) }).message.length <= 4096);
 });
+
+Deno.test("names that are taken in the objects of some languages are no service's and no method's", async () => {
+  const { provided, echo, contextOf } = open();
+  const context = contextOf(["serve", "send"], echo);
+  for (const name of ["__proto__", "constructor", "prototype", "Constructor"]) {
+    for (
+      const wrong of [
+        { ...ADD, name },
+        { name: "math", methods: [{ name }] },
+        { name: "math", methods: [{ name: `deep.${name}` }] },
+        { name: "math", methods: [{ name: `${name}.deep` }] },
+      ]
+    ) {
+      await refused(ask("service.register", wrong, context), "invalid_params", "must not be");
+    }
+  }
+  assertEquals(provided.list(), []);
+  await ask("service.register", { name: "proto", methods: [{ name: "constructors" }] }, context);
+});

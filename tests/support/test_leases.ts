@@ -2,6 +2,7 @@
 
 import { Departure } from "../../src/core/departure.ts";
 import { type HeldLease, Leases } from "../../src/core/leases.ts";
+import { OWNER_ID } from "../../src/core/principal.ts";
 import { SECRETS } from "../../src/daemon/secrets.ts";
 import { newsOf } from "../../src/operations/news.ts";
 import type { Identity } from "../../src/operations/operation.ts";
@@ -46,13 +47,14 @@ export function crashed(opened: TestLeases): TestLeases {
 export function acquire(
   { leases }: TestLeases,
   originator: string,
-  { name = "build", ttlMs = 10_000, departure = null }: {
+  { name = "build", tokenId = OWNER_ID, ttlMs = 10_000, departure = null }: {
     name?: string;
+    tokenId?: string;
     ttlMs?: number;
     departure?: Departure | null;
   } = {},
 ): Promise<HeldLease> {
-  return leases.acquire({ name, originator, ttlMs, departure }).promise();
+  return leases.acquire({ name, originator, tokenId, ttlMs, departure }).promise();
 }
 
 /** Every event so far, in order. */

@@ -1,6 +1,7 @@
 /** Sessions over a log in memory, and the news that were told of them. */
 
 import { PosternError } from "../../src/core/errors.ts";
+import { OWNER_ID } from "../../src/core/principal.ts";
 import { Sessions } from "../../src/core/sessions.ts";
 import type { Ticket } from "../../src/core/ticket.ts";
 import type { TurnTelling } from "../../src/core/turns.ts";
@@ -49,9 +50,14 @@ export function restarted(opened: TestSessions): TestSessions {
 export async function send(
   { sessions }: TestSessions,
   sessionId = "s",
-  { text = "hi", data = null as string | null, originator = null as string | null } = {},
+  {
+    text = "hi",
+    data = null as string | null,
+    originator = null as string | null,
+    tokenId = OWNER_ID,
+  } = {},
 ): Promise<string> {
-  return (await sessions.send({ sessionId, text, data, originator }).promise()).turnId;
+  return (await sessions.send({ sessionId, text, data, originator, tokenId }).promise()).turnId;
 }
 
 export function emit(

@@ -1,0 +1,39 @@
+/** Why a service is not registered, or a call of it comes to nothing. */
+
+import { PosternError, shown } from "./errors.ts";
+
+/** There are as many services, or providers of one, as there can be. */
+export function full(limit: number, what: string): PosternError {
+  return new PosternError("too_many", `service.register: there are ${limit} ${what} already`, {
+    limit,
+  });
+}
+
+/** The name means something else. */
+export function reserved(name: string): PosternError {
+  return new PosternError(
+    "permission_denied",
+    `service.register: name: ${
+      shown(name)
+    } is the daemon's own, in any case, as the nouns of all operations are`,
+    { field: "name" },
+  );
+}
+
+/** Nobody can be given the call. */
+export function unavailable(service: string, reason: string): PosternError {
+  return new PosternError("service_unavailable", `service.call: ${shown(service)}: ${reason}`, {
+    service,
+  });
+}
+
+/** The method that a waiting call was for is there no more, or takes something else. */
+export function registeredAnew(service: string, method: string, isGone: boolean): PosternError {
+  return new PosternError(
+    "not_found",
+    `service.call: ${shown(`${service}.${method}`)}: the service was registered anew ${
+      isGone ? "without it" : "with another schema"
+    } while the call waited`,
+    { field: "method" },
+  );
+}
