@@ -255,13 +255,14 @@ export class Daemon implements AsyncDisposable {
   }
 
   #serveHttp(): Promise<void> {
-    const { http, name } = this.#config;
+    const { http, name, socket } = this.#config;
     return this.#server.serveHttp(this.httpSocketPath, {
       opened: () => this.#open(this.httpSocketPath),
       settings: {
         heartbeatMs: http.heartbeat_secs * 1000,
         maxSseClients: http.max_sse_clients,
         unauthenticatedMetrics: http.unauthenticated_metrics,
+        isPrivate: socket.mode === "0600",
         name,
       },
       routes: blobRoutes(this.#blobs, this.#services),

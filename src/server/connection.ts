@@ -60,6 +60,7 @@ export class Connection implements Caller, Served {
   readonly departure: Departure = new Departure();
   readonly runner: Runner = new Runner();
   claim: ClientClaim | null = null;
+  onLogin: () => void = () => {};
   readonly #calls: ProvidedCalls;
   #codec: Codec | null = null;
   #principal: Principal | null;
@@ -216,6 +217,7 @@ export class Connection implements Caller, Served {
 
   login(principal: Principal): void {
     this.#principal = principal;
+    this.onLogin();
   }
 
   async loginFailed(): Promise<void> {

@@ -56,5 +56,5 @@ class Requests implements Lines {
 /** Opens what a scenario speaks on. */
 export const HTTP_CONNECTIONS = {
   HTTP: (daemon: TestDaemon): Promise<Lines> => Promise.resolve(new Requests(daemon.http(null))),
-  WebSocket: (daemon: TestDaemon): Promise<Lines> => daemon.http().socket(),
+  WebSocket: (daemon: TestDaemon): Promise<Lines> => daemon.http(null).socket(),
 };

@@ -48,7 +48,6 @@ interface ScenarioOptions {
 export const PUSHED = { HTTP: "an HTTP request has nothing to be pushed on" };
 
 /** What cannot be played where nobody is connected without a token. */
-export const STRANGERS = { WebSocket: "there is no WebSocket without a token" };
 
 const RECORDS = { policy: "read_write", writable: [">"] };
 

@@ -8,7 +8,7 @@ import { assertEquals } from "@std/assert";
 import { range } from "../support/expect.ts";
 import type { Line } from "../support/raw_client.ts";
 import type { Outcome, Speaker } from "./dialects.ts";
-import { expectRefused, resultOf, scenario, STRANGERS, subscriptionScenario } from "./scenario.ts";
+import { expectRefused, resultOf, scenario, subscriptionScenario } from "./scenario.ts";
 
 /** What AimX never does. */
 const NO_CONTROL = { AimX: "no global control in AimX" };
@@ -33,7 +33,6 @@ scenario(
       expectRefused(stranger, await stranger.call(operation, MESSAGE), "auth_required");
     }
   },
-  { except: STRANGERS },
 );
 
 scenario("a wrong token is auth_failed, and the right one still works", async (scene) => {
@@ -44,7 +43,7 @@ scenario("a wrong token is auth_failed, and the right one still works", async (s
     resultOf(await stranger.call("auth.login", { token: scene.daemon.token })).scopes.length,
     5,
   );
-}, { except: STRANGERS });
+});
 
 scenario("what is sent is in the inbox until it is acknowledged", async ({ speaker }) => {
   const sent = resultOf(await send(speaker, { topic: "a.b" }));

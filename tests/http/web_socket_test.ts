@@ -79,8 +79,41 @@ Deno.test("it is authenticated by a header, and may show another token by auth.l
   assertEquals((await socket.ask("event.send", EVENT)).result.seq, 1);
 });
 
-Deno.test("without a token an upgrade is 401, and counts for no connection", async () => {
-  await using daemon = await startTestDaemon({ config: { limits: { max_connections: 2 } } });
+Deno.test("without a token in a header it shows one by auth.login", async () => {
+  await using daemon = await startTestDaemon();
+  const stranger = await daemon.http(null).socket();
+  assertEquals((await stranger.ask("event.read")).error.data.code, "auth_required");
+  assertEquals((await stranger.ask("system.status")).result.connections, 1);
+  assertEquals((await stranger.ask("auth.login", { token: daemon.token })).result.scopes.length, 5);
+  assertEquals((await stranger.ask("event.read")).result.events, []);
+});
+
+Deno.test("eight may wait for their token; one that has shown it makes room", async () => {
+  await using daemon = await startTestDaemon();
+  const sockets = [];
+  for (const _ of range(1, 8)) sockets.push(await daemon.http(null).socket());
+  const { conn, head } = await upgradeByHand(daemon.httpSocketPath, null);
+  assertMatch(head, /^HTTP\/1.1 503 .*have not shown a token yet/is);
+  conn.close();
+  await daemon.http().socket();
+  await sockets[0]!.ask("auth.login", { token: daemon.token });
+  await daemon.http(null).socket();
+});
+
+Deno.test("one that shows no token in limits.hello_timeout_ms is closed", async () => {
+  await using daemon = await startTestDaemon({ config: { limits: { hello_timeout_ms: 100 } } });
+  const silent = await daemon.http(null).socket();
+  await silent.closed;
+  const shown = await daemon.http(null).socket();
+  await shown.ask("auth.login", { token: daemon.token });
+  const next = await daemon.http(null).socket();
+  await next.closed;
+  assertEquals((await shown.ask("event.read")).result.events, []);
+});
+
+Deno.test("on a socket that a group reaches an upgrade without a token is 401, and counts for no connection", async () => {
+  const config = { limits: { max_connections: 2 }, socket: { mode: "0660" } };
+  await using daemon = await startTestDaemon({ config });
   for (const _ of range(1, 5)) {
     const { conn, head } = await upgradeByHand(daemon.httpSocketPath, null);
     assertMatch(head, /^HTTP\/1.1 401 .*www-authenticate: Bearer.*auth_required/is);

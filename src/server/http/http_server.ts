@@ -26,12 +26,15 @@ import { RequestBodies } from "./request_body.ts";
 import { errorResponse, type Exchange, jsonResponse, type Route } from "./route.ts";
 import { answerRpc } from "./rpc.ts";
 import { SERVICE_ROUTES, serviceRoute } from "./service_routes.ts";
+import { Strangers } from "./strangers.ts";
 import { WebSocketWire } from "./web_socket_wire.ts";
 
 export interface HttpSettings {
   readonly heartbeatMs: number;
   readonly maxSseClients: number;
   readonly unauthenticatedMetrics: boolean;
+  /** Whether only the daemon's own user reaches the socket. */
+  readonly isPrivate: boolean;
   /** A host name under which requests are taken, beside localhost. */
   readonly name: string;
 }
@@ -63,6 +66,7 @@ export class HttpServer {
   readonly #authentication: Authentication;
   readonly #bodies: RequestBodies;
   readonly #answers = new Answers();
+  readonly #strangers: Strangers;
   #stopping = false;
   #sseClients = 0;
   #inProgress = 0;
@@ -75,6 +79,8 @@ export class HttpServer {
 
   constructor(options: HttpOptions) {
     this.#options = options;
+    const timeoutMs = () => options.context.limits().helloTimeoutMs;
+    this.#strangers = new Strangers({ isPrivate: options.settings.isPrivate, timeoutMs });
     const { context } = options;
     this.#authentication = new Authentication(context);
     this.#bodies = new RequestBodies({ strangerMs: () => context.limits().helloTimeoutMs });
@@ -321,8 +327,7 @@ export class HttpServer {
         ? new PosternError("not_found", 'there is nothing at "/" but a WebSocket')
         : new PosternError("invalid_request", `${shown(url.pathname)} takes a WebSocket upgrade`);
     }
-    // The platform counts only messages that are whole: without a token half of one could be of any size.
-    requireScope(`GET ${url.pathname}`, null, caller.principal);
+    if (caller.principal === null) this.#strangers.requireRoom(url.pathname);
     const { context, admit, leave } = this.#options;
     const { socket, response } = upgraded(request);
     const released = Promise.withResolvers<void>();
@@ -344,6 +349,7 @@ export class HttpServer {
       return response;
     }
     this.#wires.add(wire);
+    if (caller.principal === null) this.#strangers.watch(connection, released.promise);
     // Whoever went may have said something before that is still being carried out.
     Promise.all([connection.serve(), released.promise]).then(() => {
       this.#wires.delete(wire);
