@@ -8,7 +8,7 @@
 import { shown } from "./errors.ts";
 import type { PermissionRequest } from "./permission.ts";
 import { tooMany } from "./permission_refusals.ts";
-import { TRUSTED } from "./principal.ts";
+import { Shares } from "./shares.ts";
 import type { Ticket } from "./ticket.ts";
 
 /** Requests without an answer. One more is refused with `too_many`. */
@@ -50,6 +50,7 @@ export function pendingOf(request: PermissionRequest): Pending {
 /** Those of one daemon, in the order of their asking. */
 export class PendingPermissions {
   readonly #all = new Map<string, Pending>();
+  readonly #shares = new Shares({ all: MAX_PENDING, each: MAX_PENDING_OF_TOKEN });
 
   get count(): number {
     return this.#all.size;
@@ -66,10 +67,11 @@ export class PendingPermissions {
 
   add(pending: Pending): void {
     this.#all.set(pending.request.id, pending);
+    this.#shares.take(pending.request.tokenId);
   }
 
   remove({ request }: Pending): void {
-    this.#all.delete(request.id);
+    if (this.#all.delete(request.id)) this.#shares.giveBack(request.tokenId);
   }
 
   /** What an originator has to answer, oldest first. */
@@ -79,13 +81,11 @@ export class PendingPermissions {
 
   /** @throws PosternError `too_many` */
   requireRoom(operation: string, { originator, tokenId }: PermissionRequest): void {
-    if (this.#all.size >= MAX_PENDING) {
+    if (this.#shares.isFull) {
       throw tooMany(`${operation}: ${MAX_PENDING} requests are without an answer`, MAX_PENDING);
     }
     this.requireRoomOf(operation, originator);
-    if (tokenId === TRUSTED.tokenId) return;
-    const count = this.all().filter(({ request }) => request.tokenId === tokenId).length;
-    if (count < MAX_PENDING_OF_TOKEN) return;
+    if (!this.#shares.isAtBound(tokenId)) return;
     throw tooMany(
       `${operation}: ${MAX_PENDING_OF_TOKEN} requests that came with this token are without an answer`,
       MAX_PENDING_OF_TOKEN,

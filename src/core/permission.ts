@@ -6,7 +6,7 @@
 
 import type { NewEvent } from "./event.ts";
 import type { Document, DocumentContent, DocumentWrite, News } from "./ports.ts";
-import { TRUSTED } from "./principal.ts";
+import { OWNER_ID } from "./principal.ts";
 import { JsonText } from "./text.ts";
 
 /** Whether somebody is there to answer, which decides how long a request waits. */
@@ -109,7 +109,7 @@ export function permissionIn(
     rationale: fields.rationale as string | null,
     requester: fields.requester as string,
     turnId: fields.turn_id as string | null,
-    tokenId: fields.token_id as string | undefined ?? TRUSTED.tokenId,
+    tokenId: fields.token_id as string | undefined ?? OWNER_ID,
     requestedMs: fields.requested_ms as number,
     expiresMs: fields.expires_ms as number,
   };

@@ -4,7 +4,7 @@
  */
 
 import { PosternError } from "./errors.ts";
-import { TRUSTED } from "./principal.ts";
+import { OWNER_ID } from "./principal.ts";
 
 /** What is bounded. */
 export interface PlacesOptions {
@@ -49,10 +49,10 @@ export class Places {
   add(tokenId: string, count: number): void {
     const { limit, perToken, kept } = this.#options();
     const own = (this.#taken.get(tokenId) ?? 0) + count;
-    const isOwner = kept !== undefined && tokenId === TRUSTED.tokenId;
+    const isOwner = kept !== undefined && tokenId === OWNER_ID;
     if (!isOwner && own > perToken) throw this.#refusal(perToken, " by one token");
     if (this.#count + count > limit) throw this.#refusal(limit, "");
-    const owners = this.#taken.get(TRUSTED.tokenId) ?? 0;
+    const owners = this.#taken.get(OWNER_ID) ?? 0;
     const forOthers = limit - (kept ?? 0);
     if (!isOwner && this.#count - owners + count > forOthers) {
       throw this.#refusal(forOthers, " by all tokens but the owner's");

@@ -12,7 +12,7 @@
 
 import { PosternError, shown } from "./errors.ts";
 import type { Clock, Document, Documents, DocumentWrite, Secrets } from "./ports.ts";
-import { type Principal, type RemoteToken, type Scope, TRUSTED } from "./principal.ts";
+import { OWNER_ID, type Principal, type RemoteToken, type Scope, TRUSTED } from "./principal.ts";
 import { Ticket } from "./ticket.ts";
 
 /** How many named tokens one daemon keeps. One more is refused with `too_many`. */
@@ -157,7 +157,7 @@ export class Tokens {
 
   /** Whether there is a token of that id which still holds. */
   isKnown(tokenId: string): boolean {
-    if (tokenId === TRUSTED.tokenId || tokenId === this.#remote?.principal.tokenId) return true;
+    if (tokenId === OWNER_ID || tokenId === this.#remote?.principal.tokenId) return true;
     const kept = this.#named.get(tokenId);
     return kept !== undefined && !isOver(kept, this.#options.clock.now());
   }

@@ -146,7 +146,7 @@ export class BlobFiles implements Blobs {
     try {
       const file = openOwnFileToRead(this.#pathOf(hash), { uid: this.#options.uid });
       const bytes = file.statSync().size;
-      return { bytes, content: streamOf(file, { of: "GET /blobs", idleMs: this.#idleMs, ended }) };
+      return { bytes, content: streamOf(file, { of: "GET /blobs", idleMs: this.idleMs, ended }) };
     } catch (error) {
       ended();
       throw error;
@@ -161,7 +161,8 @@ export class BlobFiles implements Blobs {
     }
   }
 
-  get #idleMs(): number {
+  /** So long may an upload bring nothing, and a reader take nothing. */
+  get idleMs(): number {
     return this.#options.idleMs ?? IDLE_MS;
   }
 
@@ -216,10 +217,10 @@ export class BlobFiles implements Blobs {
     const beganMs = elapsedMs();
     let bytes = 0;
     for (;;) {
-      const { done, value } = await within(this.#idleMs, chunks.next());
+      const { done, value } = await within(this.idleMs, chunks.next());
       if (done) return;
       bytes += value.byteLength;
-      const allowedMs = 2 * this.#idleMs + bytes / LEAST_BYTES_PER_SEC * 1000;
+      const allowedMs = 2 * this.idleMs + bytes / LEAST_BYTES_PER_SEC * 1000;
       if (elapsedMs() - beganMs > allowedMs) {
         throw new PosternError(
           "timeout",

@@ -30,8 +30,9 @@ export const SYSTEM_HELLO = defineOperation({
   handle({ consumer, client_kind, client_id }, context) {
     const { services, caller } = context;
     caller.greet(consumer ?? "default");
-    const claimed = client_kind !== undefined;
-    caller.claim = claimed ? { kind: client_kind, clientId: client_id ?? null } : null;
+    caller.claim = client_kind === undefined
+      ? null
+      : { kind: client_kind, clientId: client_id ?? null };
     const { identity, log, features } = services;
     return {
       ...identify(context),

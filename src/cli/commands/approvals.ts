@@ -13,12 +13,13 @@ const ACTIONS = ["approve", "deny"] as const;
 export const command: Command = {
   name: "approvals",
   usage: ["[--as KIND]", "approve ID... [--reason TEXT]", "deny ID... [--reason TEXT]"],
-  summary: "Show what waits for our approval, and approve or deny it.",
+  summary: "Show the requests for permission that wait for you, and approve or deny them.",
   details: [
     "On a terminal it is a list to choose from: arrow keys or j and k choose, y approves, n denies,",
     "d shows everything of one, q ends. In a pipe, or with --json, each request is a line, and so is",
     'what became of it: the field type is "pending", "decided" or "delegated". It goes on when the',
-    "daemon comes back. We are asked what clients of our kind asked, and what our turns ask.",
+    "daemon comes back. It has what clients of this kind ask, and what is asked for turns that",
+    "they have sent; --as has that of another kind.",
   ],
   options: [
     { name: "reason", value: "TEXT", help: "told to whoever asked" },

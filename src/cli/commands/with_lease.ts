@@ -22,7 +22,7 @@ export const command: Command = {
   usage: ["<name> [--ttl TIME] [--wait [--timeout TIME]] -- <program> [argument...]"],
   summary: "Run a program while holding a lease.",
   details: [
-    "It ends as the program ends, and with 75 when another client holds the lease; --wait waits",
+    "It ends as the program ends, and with 75 when somebody else holds the lease; --wait waits",
     "until it is free. When the lease is lost the program gets SIGTERM, 5 seconds later SIGKILL,",
     "and it ends with 76. 127 and 126: there is no such program, or it cannot be run. The program",
     "finds the fence in POSTERN_LEASE_FENCE.",

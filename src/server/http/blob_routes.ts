@@ -23,6 +23,8 @@ export interface OpenBlob {
 
 /** Where blobs are kept. */
 export interface Blobs {
+  /** So long may a reader take nothing. */
+  readonly idleMs: number;
   /**
    * @param announcedBytes What the client says it will send; 0 if it does not.
    * @param tokenId Whose it is: one token may not take all places.
@@ -38,9 +40,6 @@ export interface Blobs {
   /** @throws PosternError as `find`, `too_many` */
   open(hash: string, tokenId: string): OpenBlob;
 }
-
-/** How long a reader may take nothing; what `open` gives has no shorter limit of its own. */
-const STUCK_MS = 30_000;
 
 const PUT = { name: "blob.put", scope: "send", what: "POST /blobs" } as const;
 const GET = { name: "blob.get", scope: "read", what: "GET /blobs" } as const;
@@ -76,7 +75,7 @@ export function blobRoutes(blobs: Blobs, services: Services): Route[] {
           () => find(blobs, { request, params, tokenId: caller.principal!.tokenId }),
         );
         if (content !== null) metrics.bytesSent += bytes;
-        return new Response(content === null ? null : answers.stream(content, STUCK_MS), {
+        return new Response(content === null ? null : answers.stream(content, blobs.idleMs), {
           headers: {
             "content-type": "application/octet-stream",
             "content-length": String(bytes),
