@@ -12,6 +12,8 @@
 import { fromFileUrl, join } from "@std/path/posix";
 
 const ROOT = fromFileUrl(new URL("..", import.meta.url));
+/** What ends a test that hangs. */
+const TIME_LIMIT = "tests/support/time_limit.ts";
 /** `nobody` nearly everywhere; no files belong to it. */
 const NOBODY = 65_534;
 const TREE = ["deno.json", "deno.lock", "main.ts", "src", "tests", "scripts", "docs", "README.md"];
@@ -44,8 +46,9 @@ async function prepare(stage: string): Promise<void> {
 }
 
 async function test(stage: string, paths: readonly string[]): Promise<number> {
+  const flags = ["-A", "--no-prompt", "--cached-only", "--no-remote", `--preload=${TIME_LIMIT}`];
   const { code } = await new Deno.Command(join(stage, "bin", "deno"), {
-    args: ["test", "-A", "--no-prompt", "--cached-only", "--no-remote", ...paths],
+    args: ["test", ...flags, ...paths],
     cwd: join(stage, "tree"),
     uid: NOBODY,
     gid: NOBODY,

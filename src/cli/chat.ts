@@ -179,7 +179,16 @@ export class Chat {
     if (isIdle) return;
     if (this.#wantsCancel) return void this.#client.close();
     this.#wantsCancel = true;
+    if (signal === "SIGINT") this.#sayCancelling();
     if (this.#turnId !== "") this.#cancel();
+  }
+
+  /** Whoever sees that the first Ctrl-C arrived knows what a second one does. */
+  async #sayCancelling(): Promise<void> {
+    const { out } = this.#context;
+    if (!out.isWatched) return;
+    await this.#endLine();
+    await out.note(out.dim("-- cancelling the turn; Ctrl-C again leaves it"));
   }
 
   /** That it is cancelled is told as an event; that it has ended before is no mistake. */

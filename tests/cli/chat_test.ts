@@ -230,7 +230,9 @@ Deno.test({
     await daemon.stop();
     await stuck.until(({ text }) => text.includes("-- the connection is lost"));
     await stuck.type("\x03");
-    await stuck.until(({ text }) => text.includes("^C"));
+    await stuck.until(({ text }) =>
+      text.includes("-- cancelling the turn; Ctrl-C again leaves it")
+    );
     await stuck.type("\x03");
     assertEquals(await stuck.ended(), 130);
     await daemon.start();

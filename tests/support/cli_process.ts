@@ -1,6 +1,7 @@
 /** A `postern` that goes on while a test talks to it: its output as it comes, its stdin, its end. */
 
 import { posternCommand } from "./cli.ts";
+import { withinLimit } from "./within_limit.ts";
 
 /** A running `postern`; `await using` kills what is left of it. */
 export class CliProcess implements AsyncDisposable {
@@ -31,8 +32,8 @@ export class CliProcess implements AsyncDisposable {
   /** Reads until the condition holds; fails with what was seen when the process ends before. */
   async until(condition: (process: this) => boolean): Promise<void> {
     while (!condition(this)) {
-      if (this.#isOver) throw new Error(`it ended: ${JSON.stringify([this.stdout, this.stderr])}`);
-      await this.#changed.promise;
+      if (this.#isOver) throw new Error(`it ended: ${this.#written()}`);
+      await withinLimit(this.#changed.promise, `${condition}`, () => this.#written());
     }
   }
 
@@ -50,7 +51,7 @@ export class CliProcess implements AsyncDisposable {
 
   /** @returns the exit code, when all that it wrote was read */
   async ended(): Promise<number> {
-    await this.#read;
+    await withinLimit(this.#read, "its end", () => this.#written());
     return (await this.#child.status).code;
   }
 
@@ -63,6 +64,10 @@ export class CliProcess implements AsyncDisposable {
     }
     await this.#read;
     await this.#child.status;
+  }
+
+  #written(): string {
+    return JSON.stringify([this.stdout, this.stderr]);
   }
 
   async #follow(stream: ReadableStream<Uint8Array>, take: (text: string) => void): Promise<void> {

@@ -6,10 +6,9 @@
  */
 
 import { fromFileUrl, join } from "@std/path/posix";
+import { withinLimit } from "./within_limit.ts";
 
 const ROOT = fromFileUrl(new URL("../../", import.meta.url));
-/** Longer than anything here takes on a machine that is busy with others. */
-const LIMIT_MS = 30_000;
 const FLAGS = ["--no-prompt", "--no-remote", "--cached-only"];
 
 /** What tests/support/launch_main.ts takes, as JSON. */
@@ -130,18 +129,8 @@ export class DaemonProcess implements AsyncDisposable {
     return signal ?? code;
   }
 
-  /** So that a test that waits in vain fails, with what the process said, and does not hang. */
-  async #withinLimit<T>(awaited: Promise<T>, what: string): Promise<T> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const limit = new Promise<never>((_, reject) => {
-      const complain = () => reject(new Error(`waited in vain for ${what}: ${this.#stderr}`));
-      timer = setTimeout(complain, LIMIT_MS);
-    });
-    try {
-      return await Promise.race([awaited, limit]);
-    } finally {
-      clearTimeout(timer);
-    }
+  #withinLimit<T>(awaited: Promise<T>, what: string): Promise<T> {
+    return withinLimit(awaited, what, () => this.#stderr);
   }
 
   /** Ends it without a chance to do anything about it. */

@@ -5,6 +5,7 @@
  */
 
 import { environment, RUN } from "./cli.ts";
+import { withinLimit } from "./within_limit.ts";
 
 /** Reads orders, one a line, passes on what the program writes, and ends as it ends. */
 const PYTHON = `
@@ -110,7 +111,7 @@ export class Terminal implements AsyncDisposable {
   /** Reads until the condition holds; fails with what was seen when the program ends before. */
   async until(condition: (terminal: this) => boolean): Promise<void> {
     while (!condition(this)) {
-      const { done, value } = await this.#reader.read();
+      const { done, value } = await this.#read(`${condition}`);
       if (done) throw new Error(`the program ended after ${JSON.stringify(this.text)}`);
       this.text += value;
     }
@@ -152,7 +153,7 @@ export class Terminal implements AsyncDisposable {
   /** Reads to the end. @returns the exit code */
   async ended(): Promise<number> {
     for (;;) {
-      const { done, value } = await this.#reader.read();
+      const { done, value } = await this.#read("its end");
       if (done) return (await this.#child.status).code;
       this.text += value;
     }
@@ -168,6 +169,10 @@ export class Terminal implements AsyncDisposable {
     const [found = "", echo, lines] = SETTINGS.exec(this.text) ?? [];
     this.text = this.text.replace(found, "");
     return { echo: echo === "1", lines: lines === "1" };
+  }
+
+  #read(awaited: string): Promise<ReadableStreamReadResult<string>> {
+    return withinLimit(this.#reader.read(), awaited, () => JSON.stringify(this.text));
   }
 
   async #order(order: unknown): Promise<void> {
