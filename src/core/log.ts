@@ -5,10 +5,11 @@
  * once its commit is on disk and not before; readers never see an event that retention has dropped, and
  * learn of it as a gap. Retention trims from the front by count, bytes and age, to the event exactly.
  *
- * Memory: the newest blocks, up to `memoryBytes`, and up to `COLD_BYTES` of blocks read back from the store.
+ * Memory: the newest blocks, up to `memoryBytes`, and what `ColdBlocks` has read back.
  */
 
 import { BlockIndex } from "./block_index.ts";
+import { ColdBlocks } from "./cold_blocks.ts";
 import { DedupKeys } from "./dedup.ts";
 import type { Block, BlockInfo, LogEvent, NewEvent } from "./event.ts";
 import type { Filter } from "./filter.ts";
@@ -47,14 +48,10 @@ export interface LogOptions {
 }
 
 const DEFAULT_MEMORY_BYTES = 8 * 1024 * 1024;
-/** Bytes of blocks read back from the store that stay at hand, so that several readers share one read. */
-const COLD_BYTES = 4 * 1024 * 1024;
 /** Dropped blocks that one commit deletes; a commit takes 1,000 mutations. */
 const DROPS_PER_COMMIT = 256;
 /** Small blocks that may gather while the log is never idle; then they are merged all the same. */
 const UNMERGED_BLOCKS = 1024;
-/** Blocks to read back at once. */
-const READ_AHEAD = 16;
 
 /** One durable log. */
 export class EventLog implements Documents {
@@ -63,9 +60,7 @@ export class EventLog implements Documents {
   readonly #retention: Retention;
   readonly #index: BlockIndex;
   readonly #commits: GroupCommit;
-  readonly #cold = new Map<number, Block>();
-  #coldBytes = 0;
-  readonly #loading = new Map<number, Promise<Block | null>>();
+  readonly #cold: ColdBlocks;
   readonly #dedup: DedupKeys;
   #dropped: BlockInfo[] = [];
   #head: number;
@@ -88,6 +83,10 @@ export class EventLog implements Documents {
       memoryBytes: options.memoryBytes ?? DEFAULT_MEMORY_BYTES,
       keeps: this.#keeps,
     });
+    this.#cold = new ColdBlocks(
+      store,
+      (info) => this.#index.find(info.firstSeq)?.info === info,
+    );
     this.#commits = new GroupCommit(store, {
       housekeeping: (idle) => this.#housekeeping(idle),
       committed: (batch, outcome) => this.#committed(batch, outcome),
@@ -175,7 +174,7 @@ export class EventLog implements Documents {
     if (found === undefined) return { block: null, seq: this.#head + 1 };
     const block = this.#atHand(found);
     if (block !== null) return this.#positionIn(block, from, live);
-    return this.#load(found.info).then((loaded) =>
+    return this.#cold.load(found.info).then((loaded) =>
       // Retention has taken it while it was read.
       loaded === null
         ? this.seek(from, live) ?? { block: null, seq: from }
@@ -273,42 +272,9 @@ export class EventLog implements Documents {
     return this.seek(seq, live) ?? { block: null, seq };
   }
 
-  /** The content of a block if it is in memory; what was read back before it was merged is not it. */
+  /** The content of a block if it is in memory. */
   #atHand({ info, block }: { info: BlockInfo; block: Block | null }): Block | null {
-    const cold = block ?? this.#cold.get(info.firstSeq);
-    return cold?.lastSeq === info.lastSeq ? cold : null;
-  }
-
-  /** @returns `null` when the block was dropped meanwhile. */
-  #load(info: BlockInfo): Promise<Block | null> {
-    let loading = this.#loading.get(info.firstSeq);
-    if (loading === undefined) {
-      loading = this.#store.load(info, READ_AHEAD).then(([first, ...more]) => {
-        if (first === undefined) {
-          if (this.#index.find(info.firstSeq)?.info !== info) return null;
-          throw new Error(`block ${info.firstSeq} is not in the store`);
-        }
-        for (const block of [first, ...more]) this.#keepCold(block);
-        return first;
-      }).finally(() => this.#loading.delete(info.firstSeq));
-      this.#loading.set(info.firstSeq, loading);
-    }
-    return loading;
-  }
-
-  #keepCold(block: Block): void {
-    this.#forgetCold(block.firstSeq);
-    this.#cold.set(block.firstSeq, block);
-    this.#coldBytes += block.bytes;
-    for (const oldest of this.#cold.keys()) {
-      if (this.#cold.size === 1 || this.#coldBytes <= COLD_BYTES) return;
-      this.#forgetCold(oldest);
-    }
-  }
-
-  #forgetCold(firstSeq: number): void {
-    this.#coldBytes -= this.#cold.get(firstSeq)?.bytes ?? 0;
-    this.#cold.delete(firstSeq);
+    return block ?? this.#cold.find(info);
   }
 
   #dropWholeBlocks(): void {

@@ -1,6 +1,7 @@
 /** Why a service is not registered, or a call of it comes to nothing. */
 
 import { PosternError, shown } from "./errors.ts";
+import type { CallRequest } from "./service_call.ts";
 
 /** There are as many services, or providers of one, as there can be. */
 export function full(limit: number, what: string): PosternError {
@@ -35,5 +36,26 @@ export function registeredAnew(service: string, method: string, isGone: boolean)
       isGone ? "without it" : "with another schema"
     } while the call waited`,
     { field: "method" },
+  );
+}
+
+/** Nobody has answered in time. */
+export function timedOut(
+  { service, method, timeoutMs }: CallRequest,
+  hasBegun: boolean,
+): PosternError {
+  const state = hasBegun ? "had no answer" : "waited for its turn";
+  return new PosternError(
+    "timeout",
+    `service.call: ${shown(`${service}.${method}`)} ${state} for ${timeoutMs} ms`,
+    { timeout_ms: timeoutMs },
+  );
+}
+
+/** Nobody waits for it any more. */
+export function goneCaller({ service, method }: CallRequest): PosternError {
+  return new PosternError(
+    "service_unavailable",
+    `service.call: ${shown(`${service}.${method}`)}: its caller has gone`,
   );
 }

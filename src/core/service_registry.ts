@@ -9,14 +9,20 @@
  * Bounds: the constants below. One call more is refused with `too_many`.
  */
 
-import type { Departure } from "./departure.ts";
 import { PosternError, shown } from "./errors.ts";
 import type { Clock } from "./ports.ts";
-import { OWNER_ID, type Scope } from "./principal.ts";
+import { OWNER_ID } from "./principal.ts";
 import { type RouteMatch, Routes } from "./routes.ts";
-import { full, registeredAnew, reserved, unavailable } from "./service_errors.ts";
+import type { Answer, CallRequest, Provider } from "./service_call.ts";
+import {
+  full,
+  goneCaller,
+  registeredAnew,
+  reserved,
+  timedOut,
+  unavailable,
+} from "./service_errors.ts";
 import { requireSame, type ServiceDefinition, type ServiceMethod } from "./service_definition.ts";
-import type { JsonText } from "./text.ts";
 import { Ticket } from "./ticket.ts";
 
 export const MAX_SERVICES = 256;
@@ -33,39 +39,6 @@ export const MAX_OPEN_CHARS = 32 * 1024 * 1024;
 
 /** Names that no service may have, in any case, besides the nouns of operations: they mean something else on a provider's wire. */
 const RESERVED: readonly string[] = ["call", "rpc", "postern", "log"];
-
-/** On whose behalf a call comes. */
-export interface CallerIdentity {
-  readonly originator: string | null;
-  readonly scopes: readonly Scope[];
-}
-
-/** Whoever carries calls out: a connection. Neither method throws. */
-export interface Provider {
-  /**
-   * Gives it a call; it answers by {@linkcode ServiceRegistry.answer}.
-   *
-   * @param method `service.method`: one provider may offer several services.
-   */
-  call(id: string, method: string, params: JsonText, caller: CallerIdentity): void;
-  /** Nobody waits for the call's answer any more. */
-  cancel(id: string): void;
-}
-
-/** What is asked for. */
-export interface CallRequest {
-  readonly service: string;
-  readonly method: string;
-  /** Checked against the method's schema already. */
-  readonly params: JsonText;
-  readonly timeoutMs: number;
-  readonly caller: CallerIdentity;
-  /** Cancels the call when the caller goes. */
-  readonly departure: Departure;
-}
-
-/** How a call ended at its provider. */
-export type Answer = { readonly result: unknown } | { readonly error: PosternError };
 
 /** A service as everybody sees it. */
 export interface ServiceInfo extends ServiceDefinition {
@@ -256,8 +229,10 @@ export class ServiceRegistry {
       return now >= call.deadlineMs;
     });
     // First those that wait, so that none of them gets the place of another.
-    for (const call of overdue) if (call.at === null) this.#abandon(call, timedOut(call));
-    for (const call of overdue) this.#abandon(call, timedOut(call));
+    for (const call of overdue) {
+      if (call.at === null) this.#abandon(call, timedOut(call.request, call.at !== null));
+    }
+    for (const call of overdue) this.#abandon(call, timedOut(call.request, call.at !== null));
   }
 
   /** Where a request over HTTP leads, or `null`. */
@@ -381,20 +356,4 @@ function infoOf({ definition, providers, waiting }: Service): ServiceInfo {
     running: providers.reduce((sum, one) => sum + one.running.size, 0),
     waiting: waiting.size,
   };
-}
-
-function timedOut({ request: { service, method, timeoutMs }, at }: OpenCall): PosternError {
-  const state = at === null ? "waited for its turn" : "had no answer";
-  return new PosternError(
-    "timeout",
-    `service.call: ${shown(`${service}.${method}`)} ${state} for ${timeoutMs} ms`,
-    { timeout_ms: timeoutMs },
-  );
-}
-
-function goneCaller({ service, method }: CallRequest): PosternError {
-  return new PosternError(
-    "service_unavailable",
-    `service.call: ${shown(`${service}.${method}`)}: its caller has gone`,
-  );
 }

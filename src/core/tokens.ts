@@ -6,14 +6,16 @@
  * that has expired is valid no more, whatever else is done about it; one that is revoked is gone at once, and its
  * removal is tried again until it is stored.
  *
- * Bounds: `MAX_TOKENS` named tokens, of which those that have expired make room, and as many removals that are not
- * stored yet, and as many that were stored by a later try, for `TOLD_MS`; `MAX_FORMERS` former owner tokens.
+ * Bounds: `MAX_TOKENS` named tokens, of which those that have expired make room, and the removals of
+ * as many; `MAX_FORMERS` former owner tokens.
  */
 
 import { PosternError, shown } from "./errors.ts";
-import type { Clock, Document, Documents, DocumentWrite, Secrets } from "./ports.ts";
+import type { Clock, Document, Documents, Secrets } from "./ports.ts";
 import { OWNER_ID, type Principal, type RemoteToken, type Scope, TRUSTED } from "./principal.ts";
-import { Ticket } from "./ticket.ts";
+import type { Ticket } from "./ticket.ts";
+import { isOver, keptOf, type KeptToken, type NamedToken, tokenWrite } from "./token.ts";
+import { TokenRemovals } from "./token_removals.ts";
 
 /** How many named tokens one daemon keeps. One more is refused with `too_many`. */
 export const MAX_TOKENS = 1000;
@@ -22,46 +24,10 @@ const MAX_FORMERS = 16;
 /** How exactly it is kept when a token was used last: each use would be a write. */
 const LAST_USED_STEP_MS = 60_000;
 
-/** So long may somebody who was told that a removal is not stored yet ask again. */
-const TOLD_MS = 600_000;
-
-/** What is known of a named token, its secret aside. */
-export interface NamedToken {
-  readonly id: string;
-  readonly name: string;
-  readonly scopes: readonly Scope[];
-  readonly createdMs: number;
-  readonly expiresMs: number | null;
-  readonly lastUsedMs: number | null;
-  /** It is revoked, and the store does not know that yet. @default {false} */
-  readonly isRevoked?: boolean;
-}
-
 /** A token with its secret, as it is told once. */
 export interface CreatedToken {
   readonly token: NamedToken;
   readonly secret: string;
-}
-
-interface Kept extends NamedToken {
-  readonly hash: string;
-  readonly principal: Principal;
-  lastUsedMs: number | null;
-}
-
-/** A token that is gone, of which the store does not know that yet. */
-interface Removal {
-  readonly token: Kept;
-  /** The try that is on its way. */
-  stored: Ticket<void> | null;
-  /** Whether a try has failed. */
-  hasFailed: boolean;
-}
-
-/** A removal that was stored after whoever asked for it had been told that it was not. */
-interface Removed {
-  readonly name: string;
-  readonly untilMs: number;
 }
 
 /** An owner token that was replaced and is still taken for a while. */
@@ -89,10 +55,8 @@ export class Tokens {
   /** Called when `nextEndMs` may have changed. */
   onChanged: () => void = () => {};
   readonly #options: TokensOptions;
-  readonly #named = new Map<string, Kept>();
-  readonly #removals = new Map<string, Removal>();
-  /** By id, oldest first. */
-  readonly #removed = new Map<string, Removed>();
+  readonly #named = new Map<string, KeptToken>();
+  readonly #removals: TokenRemovals;
   #owner: string;
   /** Whoever has shown the owner token as it is now. */
   #ownerPrincipal: Principal = { ...TRUSTED };
@@ -104,6 +68,8 @@ export class Tokens {
   constructor(owner: string, options: TokensOptions) {
     this.#owner = owner;
     this.#options = options;
+    const { documents, clock } = options;
+    this.#removals = new TokenRemovals({ documents, clock, maxRemovals: MAX_TOKENS });
     this.#remote = options.remote === undefined ? null : {
       token: options.remote.token,
       principal: { tokenId: "remote", scopes: new Set(options.remote.scopes), isRemote: true },
@@ -184,9 +150,8 @@ export class Tokens {
    * revoked, until the store knows.
    */
   list(): NamedToken[] {
-    const waiting = [...this.#removals.values()].filter(({ hasFailed }) => hasFailed)
-      .map(({ token }): NamedToken => ({ ...token, isRevoked: true }));
-    return [...this.#named.values(), ...waiting].sort((a, b) => a.createdMs - b.createdMs);
+    return [...this.#named.values(), ...this.#removals.failed()]
+      .sort((a, b) => a.createdMs - b.createdMs);
   }
 
   /**
@@ -204,7 +169,7 @@ export class Tokens {
     this.#makeRoom(name, clock.now());
     const id = secrets.random().slice(0, 16);
     const secret = `pst_${id}_${secrets.random()}`;
-    const kept: Kept = {
+    const kept: KeptToken = {
       id,
       name,
       scopes,
@@ -231,36 +196,19 @@ export class Tokens {
    */
   revoke(reference: string): Ticket<void> {
     const kept = this.#find(reference);
-    const removal = kept === undefined ? this.#removalOf(reference) : this.#forget(kept);
-    if (removal === undefined) {
-      if (this.#wasRemoved(reference)) return Ticket.of<void>(undefined);
-      throw new PosternError("not_found", `token.revoke: there is no token ${shown(reference)}`);
-    }
-    const revoked = new Ticket<void>();
-    this.#remove(removal).whenSettled((outcome) => {
-      if (outcome.ok) {
-        // Whoever asked knows now.
-        this.#removed.delete(removal.token.id);
-        revoked.succeed();
-      } else revoked.fail(notStored(removal, outcome.error));
-    });
-    return revoked;
+    const revoked = kept === undefined ? this.#removals.again(reference) : this.#remove(kept);
+    if (revoked !== null) return revoked;
+    throw new PosternError("not_found", `token.revoke: there is no token ${shown(reference)}`);
   }
 
   /** Tries again to store what was revoked and is not stored yet. To be called once a second. */
   storeRemovals(): void {
-    for (const removal of this.#removals.values()) this.#remove(removal);
+    this.#removals.retry();
   }
 
   /** @throws PosternError `conflict` for a name that is taken, `too_many`, `storage_full`. */
   #makeRoom(name: string, now: number): void {
-    if (this.#removals.size >= MAX_TOKENS) {
-      throw new PosternError(
-        "storage_full",
-        `token.create: ${MAX_TOKENS} revoked tokens wait until that can be stored`,
-        { limit: MAX_TOKENS },
-      );
-    }
+    this.#removals.requireRoom();
     const namesake = this.#find(name);
     if (namesake !== undefined && !isOver(namesake, now)) {
       throw new PosternError("conflict", `token.create: there is a token ${shown(name)} already`);
@@ -268,7 +216,7 @@ export class Tokens {
     const full = this.#named.size >= MAX_TOKENS;
     const over = namesake ??
       (full ? [...this.#named.values()].find((one) => isOver(one, now)) : undefined);
-    if (over !== undefined) this.#remove(this.#forget(over));
+    if (over !== undefined) this.#remove(over);
     else if (full) {
       throw new PosternError(
         "too_many",
@@ -278,55 +226,15 @@ export class Tokens {
     }
   }
 
-  #find(reference: string): Kept | undefined {
+  #find(reference: string): KeptToken | undefined {
     return this.#named.get(reference) ??
       [...this.#named.values()].find(({ name }) => name === reference);
   }
 
-  #removalOf(reference: string): Removal | undefined {
-    return this.#removals.get(reference) ??
-      [...this.#removals.values()].find(({ token }) => token.name === reference);
-  }
-
-  #wasRemoved(reference: string): boolean {
-    const now = this.#options.clock.now();
-    for (const [id, { name, untilMs }] of this.#removed) {
-      if (now < untilMs && (id === reference || name === reference)) return true;
-    }
-    return false;
-  }
-
   /** From now on it is valid no more; the store is yet to be told. */
-  #forget(token: Kept): Removal {
-    const removal: Removal = { token, stored: null, hasFailed: false };
+  #remove(token: KeptToken): Ticket<void> {
     this.#named.delete(token.id);
-    this.#removals.set(token.id, removal);
-    return removal;
-  }
-
-  /** One try at a time. */
-  #remove(removal: Removal): Ticket<void> {
-    if (removal.stored !== null) return removal.stored;
-    const { id } = removal.token;
-    const stored = this.#options.documents.put({ key: ["token", id], content: null });
-    removal.stored = stored;
-    stored.whenSettled(({ ok }) => {
-      removal.stored = null;
-      if (!ok) removal.hasFailed = true;
-      else {
-        this.#removals.delete(id);
-        if (removal.hasFailed) this.#keepRemoved(removal);
-      }
-    });
-    return stored;
-  }
-
-  #keepRemoved({ token: { id, name } }: Removal): void {
-    const now = this.#options.clock.now();
-    for (const [id, { untilMs }] of this.#removed) {
-      if (now >= untilMs || this.#removed.size >= MAX_TOKENS) this.#removed.delete(id);
-    }
-    this.#removed.set(id, { name, untilMs: now + TOLD_MS });
+    return this.#removals.add(token);
   }
 
   #authenticateNamed(given: string, id: string, now: number): Principal | null {
@@ -342,52 +250,9 @@ export class Tokens {
     return kept.principal;
   }
 
-  #keep(kept: Kept): void {
+  #keep(kept: KeptToken): void {
     this.#named.set(kept.id, kept);
   }
-}
-
-function isOver({ expiresMs }: NamedToken, now: number): boolean {
-  return expiresMs !== null && now >= expiresMs;
-}
-
-function notStored({ token }: Removal, error: unknown): unknown {
-  if (!(error instanceof PosternError)) return error;
-  return new PosternError(
-    error.code,
-    `token.revoke: ${shown(token.name)} is revoked until the next start, not stored yet: ` +
-      `${error.message}; it is tried again each second`,
-    error.details,
-  );
-}
-
-/** How a token is stored. Persisted: a new field needs a default for the documents that lack it. */
-function tokenWrite(
-  { id, name, scopes, createdMs, expiresMs, lastUsedMs, hash }: Kept,
-): DocumentWrite {
-  const fields = {
-    name,
-    scopes: scopes.join(" "),
-    created_ms: createdMs,
-    expires_ms: expiresMs,
-    last_used_ms: lastUsedMs,
-    hash,
-  };
-  return { key: ["token", id], content: { fields } };
-}
-
-function keptOf({ key: [, id], fields }: Document): Kept {
-  const scopes = (fields.scopes as string).split(" ").filter((scope) => scope !== "") as Scope[];
-  return {
-    id,
-    name: fields.name as string,
-    scopes,
-    createdMs: fields.created_ms as number,
-    expiresMs: fields.expires_ms as number | null,
-    lastUsedMs: fields.last_used_ms as number | null,
-    hash: fields.hash as string,
-    principal: { tokenId: id, scopes: new Set(scopes) },
-  };
 }
 
 function equalInConstantTime(given: string, secret: string): boolean {

@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import { SCOPES } from "../core/principal.ts";
-import type { NamedToken } from "../core/tokens.ts";
+import type { NamedToken } from "../core/token.ts";
 import { defineOperation } from "./operation.ts";
 
 /** The longest life of a token that expires. */

@@ -13,14 +13,13 @@ import {
   listeningCodec,
 } from "../codecs/dialects.ts";
 import { parseMessage } from "../codecs/json.ts";
-import { LineSplitter } from "../codecs/ndjson.ts";
 import { PosternError } from "../core/errors.ts";
 import { Departure } from "../core/departure.ts";
 import type { ClientClaim, ClientIdentity } from "../core/clients.ts";
 import type { Principal } from "../core/principal.ts";
 import { Producer } from "../core/producer.ts";
 import { Runner } from "../core/runners.ts";
-import type { Provider } from "../core/service_registry.ts";
+import type { Provider } from "../core/service_call.ts";
 import type {
   Caller,
   LogSubscriptionRequest,
@@ -29,6 +28,7 @@ import type {
   Transport,
 } from "../operations/operation.ts";
 import { ConnectionStreams } from "./connection_streams.ts";
+import { type InputEnd, LineInput } from "./line_input.ts";
 import { LoginFailures } from "./login_failures.ts";
 import { Outbox } from "./outbox.ts";
 import { ProvidedCalls } from "./provided_calls.ts";
@@ -38,10 +38,6 @@ import type { ConnectionOptions, Served, Wire } from "./served.ts";
 
 /** On a stop, whoever has read nothing for so long is not waited for any longer. */
 const STUCK_MS = 1000;
-/** So long may the lines of one read be handled while others wait; then they come first. */
-const TURN_MS = 1;
-/** A longer line is handled in a turn of its own. */
-const LONG_LINE_CHARS = 16 * 1024;
 /** Characters of events waiting for the disk, of all connections, above which none takes another request. */
 const MAX_BACKLOG_CHARS = 32 * 1024 * 1024;
 
@@ -54,7 +50,7 @@ export class Connection implements Caller, Served {
   readonly #context: ServerContext;
   readonly #outbox: Outbox;
   readonly #requests: Requests;
-  readonly #lines: LineSplitter;
+  readonly #input: LineInput;
   readonly #streams: ConnectionStreams;
   readonly producer: Producer = new Producer();
   readonly departure: Departure = new Departure();
@@ -69,7 +65,6 @@ export class Connection implements Caller, Served {
   readonly #loginFailures = new LoginFailures();
   readonly #since: number;
   #helloTimer: ReturnType<typeof setTimeout>;
-  #inputBytes = 0;
   #stopping = false;
   #closed = false;
   #roomWaiters: (() => void)[] = [];
@@ -83,7 +78,15 @@ export class Connection implements Caller, Served {
     this.#codec = options.codec ?? null;
     this.#client = options.client ?? null;
     this.#principal = options.principal ?? context.trusted();
-    this.#lines = new LineSplitter(limits.maxLineBytes);
+    this.#input = new LineInput({
+      maxLineBytes: limits.maxLineBytes,
+      read: (into) => conn.read(into),
+      turns: context.turns,
+      onRead: (bytes) => context.services.metrics.bytesReceived += bytes,
+      hold: (bytes) => context.holdInput(bytes),
+      untilReady: () => this.#mustWait ? this.#untilReady() : undefined,
+      handle: (line) => this.#handleLine(line),
+    });
     this.#outbox = new Outbox(conn, {
       limitBytes: () => context.outboxShare(),
       mayHold: (bytes) => context.mayHoldOutput(bytes),
@@ -147,7 +150,7 @@ export class Connection implements Caller, Served {
   /** Serves the connection to its end. Never throws. */
   async serve(): Promise<void> {
     try {
-      await this.#readAll();
+      this.#complainOf(await this.#input.readAll());
       await this.#requests.atMost(0);
       await this.#streams.finish();
       await this.#outbox.flushed();
@@ -173,7 +176,7 @@ export class Connection implements Caller, Served {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#context.holdInput(-this.#inputBytes);
+    this.#input.close();
     clearTimeout(this.#helloTimer);
     this.#streams.endAll();
     this.producer.end();
@@ -198,7 +201,7 @@ export class Connection implements Caller, Served {
 
   /** Bytes of its unfinished line, and of the buffer around it. */
   get heldInput(): number {
-    return this.#inputBytes;
+    return this.#input.heldBytes;
   }
 
   /** Ends a connection that holds more than there is room for. */
@@ -242,36 +245,19 @@ export class Connection implements Caller, Served {
     throw new PosternError("shutting_down", "subscribe: the daemon is stopping");
   }
 
-  async #readAll(): Promise<void> {
-    while (!this.#closed) {
-      const space = this.#lines.space();
-      this.#accountForInput();
-      const count = await this.#conn.read(space);
-      if (count === null) break;
-      this.#context.services.metrics.bytesReceived += count;
-      await this.#handleLines(this.#lines.take(count));
-      if (this.#lines.overlong) return this.#refuseLine();
-    }
-    if (this.#lines.unfinished && !this.#closed) {
+  #complainOf(end: InputEnd): void {
+    if (end === "unfinished") {
       this.#refuse(
         new PosternError("parse_error", "the last line has no end and was not carried out"),
       );
     }
-  }
-
-  async #handleLines(lines: readonly (string | null)[]): Promise<void> {
-    let turnBegan = performance.now();
-    for (const [i, line] of lines.entries()) {
-      if (this.#closed) return;
-      if (this.#mustWait) await this.#untilReady();
-      const isLong = line !== null && line.length > LONG_LINE_CHARS;
-      const isOver = i % 32 === 31 && performance.now() - turnBegan > TURN_MS;
-      if (isLong || isOver) {
-        await this.#context.turns.next();
-        turnBegan = performance.now();
-      }
-      const done = this.#handleLine(line);
-      if (done !== undefined) await done;
+    if (end === "overlong") {
+      const limit = this.#input.maxLineBytes;
+      this.#refuse(
+        new PosternError("too_large", `a line must be at most ${limit} bytes, this one is longer`, {
+          limit,
+        }),
+      );
     }
   }
 
@@ -351,26 +337,6 @@ export class Connection implements Caller, Served {
   /** An error line that belongs to no request, in its place among the replies. */
   #refuse(error: PosternError): void {
     this.#requests.refuse(this.#codec ?? fallbackCodec(this.#context.codecSettings), error);
-  }
-
-  /** Tells the server what the buffer has become. */
-  #accountForInput(): void {
-    const grown = this.#lines.capacity - this.#inputBytes;
-    this.#inputBytes = this.#lines.capacity;
-    if (grown !== 0 && !this.#closed) this.#context.holdInput(grown);
-  }
-
-  #refuseLine(): void {
-    const { maxLineBytes } = this.#context.limits();
-    this.#refuse(
-      new PosternError(
-        "too_large",
-        `a line must be at most ${maxLineBytes} bytes, this one is longer`,
-        {
-          limit: maxLineBytes,
-        },
-      ),
-    );
   }
 
   #endAfterReplies(): void {

@@ -1,7 +1,8 @@
 /** The calls that come to one connection, as the provider of services, and its answers to them. */
 
 import type { CallAnswer, CallCodec } from "../codecs/codec.ts";
-import type { CallerIdentity, Provider, ServiceRegistry } from "../core/service_registry.ts";
+import type { CallerIdentity, Provider } from "../core/service_call.ts";
+import type { ServiceRegistry } from "../core/service_registry.ts";
 import type { JsonText } from "../core/text.ts";
 import { providerError } from "../operations/services.ts";
 

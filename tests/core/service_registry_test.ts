@@ -5,15 +5,13 @@ import { Departure } from "../../src/core/departure.ts";
 import { PosternError } from "../../src/core/errors.ts";
 import { OWNER_ID } from "../../src/core/principal.ts";
 import { pathFault, type Route } from "../../src/core/routes.ts";
+import type { CallerIdentity, CallRequest, Provider } from "../../src/core/service_call.ts";
 import {
-  type CallerIdentity,
-  type CallRequest,
   MAX_OPEN_CHARS,
   MAX_PROVIDERS,
   MAX_SERVICES,
   MAX_SERVICES_EACH,
   MAX_WAITING,
-  type Provider,
   ServiceRegistry,
 } from "../../src/core/service_registry.ts";
 import type { ServiceDefinition } from "../../src/core/service_definition.ts";

@@ -7,11 +7,8 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { Departure } from "../../src/core/departure.ts";
 import { PosternError } from "../../src/core/errors.ts";
 import type { Scope } from "../../src/core/principal.ts";
-import {
-  type CallerIdentity,
-  type Provider,
-  ServiceRegistry,
-} from "../../src/core/service_registry.ts";
+import type { CallerIdentity, Provider } from "../../src/core/service_call.ts";
+import { ServiceRegistry } from "../../src/core/service_registry.ts";
 import type { JsonText } from "../../src/core/text.ts";
 import { Ticket } from "../../src/core/ticket.ts";
 import type { Context } from "../../src/operations/operation.ts";

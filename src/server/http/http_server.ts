@@ -11,6 +11,7 @@ import { JsonRpcCodec } from "../../codecs/json_rpc.ts";
 import { PosternError, shown } from "../../core/errors.ts";
 import { Places, quarters } from "../../core/places.ts";
 import type { Principal } from "../../core/principal.ts";
+import type { RouteMatch } from "../../core/routes.ts";
 import { invoke, requireScope } from "../../operations/registry.ts";
 import { Connection } from "../connection.ts";
 import type { ServerContext } from "../context.ts";
@@ -24,8 +25,9 @@ import { prometheusText } from "./prometheus.ts";
 import { Listener } from "./listener.ts";
 import { RequestBodies } from "./request_body.ts";
 import { errorResponse, type Exchange, jsonResponse, type Route } from "./route.ts";
+import { RouteTable } from "./route_table.ts";
 import { answerRpc } from "./rpc.ts";
-import { SERVICE_ROUTES, serviceRoute } from "./service_routes.ts";
+import { serviceRoute } from "./service_routes.ts";
 import { Strangers } from "./strangers.ts";
 import { WebSocketWire } from "./web_socket_wire.ts";
 
@@ -61,7 +63,7 @@ const INPUT_TOTAL_BYTES = 128 * 1024 * 1024;
 /** The HTTP server of one daemon. */
 export class HttpServer {
   readonly #options: HttpOptions;
-  readonly #routes: readonly { readonly route: Route; readonly pattern: URLPattern }[];
+  readonly #routes: RouteTable;
   readonly #wires = new Set<WebSocketWire>();
   readonly #authentication: Authentication;
   readonly #bodies: RequestBodies;
@@ -89,10 +91,11 @@ export class HttpServer {
       what: "requests",
       ...quarters(context.limits().maxConnections),
     }));
-    this.#routes = [...this.#ownRoutes(), ...options.routes].map((route) => ({
-      route,
-      pattern: new URLPattern({ pathname: route.path }),
-    }));
+    const { provided } = context.services;
+    this.#routes = new RouteTable([...this.#ownRoutes(), ...options.routes], {
+      find: (method, path) => this.#serviceRoute(provided.route(method, path)),
+      methodsOf: (path) => provided.routeMethods(path),
+    });
   }
 
   /** Serves HTTP on a Unix socket. Resolves when it listens. */
@@ -156,7 +159,7 @@ export class HttpServer {
     requireVersion(request);
     if (this.#stopping) throw new PosternError("shutting_down", "the daemon is stopping");
     const url = urlOf(request);
-    const { route, params } = this.#find(request, url);
+    const { route, params } = this.#routes.find(request.method, url.pathname);
     const caller = await this.#authentication.callerOf(request);
     // Requests without a token are bounded where they can wait: by their bodies.
     const tokenId = caller.principal?.tokenId ?? null;
@@ -189,37 +192,9 @@ export class HttpServer {
     return response;
   }
 
-  #find({ method }: Request, url: URL): { route: Route; params: Record<string, string> } {
-    const here = this.#routes.flatMap(({ route, pattern }) => {
-      const match = pattern.exec({ pathname: url.pathname });
-      return match === null ? [] : [{ route, params: paramsOf(match) }];
-    });
-    const found = here.find(({ route }) =>
-      route.method === method || (method === "HEAD" && route.method === "GET")
-    );
-    if (found !== undefined) return found;
-    const methods = url.pathname.startsWith(SERVICE_ROUTES)
-      ? this.#options.context.services.provided.routeMethods(url.pathname)
-      : here.map(({ route }) => route.method);
-    const provided = this.#findProvided(method, url);
-    if (provided !== null) return { route: provided, params: {} };
-    if (methods.length === 0) {
-      throw new PosternError("not_found", `there is nothing at ${shown(url.pathname)}`);
-    }
-    const allow = [...new Set(methods)].join(", ");
-    throw new PosternError(
-      "invalid_request",
-      `${shown(url.pathname)} takes ${allow}, got ${shown(method)}`,
-      { allow },
-    );
-  }
-
-  /** What a service declares, or `null`. */
-  #findProvided(method: string, url: URL): Route | null {
-    if (!url.pathname.startsWith(SERVICE_ROUTES)) return null;
-    const { services, limits } = this.#options.context;
-    const match = services.provided.route(method, url.pathname);
+  #serviceRoute(match: RouteMatch | null): Route | null {
     if (match === null) return null;
+    const { services, limits } = this.#options.context;
     return serviceRoute(match, {
       services,
       bodies: this.#bodies,
@@ -366,11 +341,6 @@ export class HttpServer {
   #asRefusal(error: unknown): PosternError {
     return this.#options.context.asRefusal(error);
   }
-}
-
-function paramsOf(match: URLPatternResult): Record<string, string> {
-  const groups = Object.entries(match.pathname.groups);
-  return Object.fromEntries(groups.map(([name, value]) => [name, value ?? ""]));
 }
 
 function tooManyStreams(limit: number): PosternError {
