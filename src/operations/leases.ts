@@ -8,7 +8,7 @@ import type { Ticket } from "../core/ticket.ts";
 import { requireClient } from "./clients.ts";
 import { audit, codeOf } from "./observe.ts";
 import { type Context, defineOperation } from "./operation.ts";
-import { MAX_REPLY_CHARS } from "./record_metadata.ts";
+import { afterIn, afterName, hasMore, limitOf, pageOf } from "./reply_page.ts";
 
 /** The longest time that a lease is held without being renewed: a day. */
 const MAX_TTL_SECS = 86_400;
@@ -118,26 +118,17 @@ export const LEASE_LIST = defineOperation({
   summary: "List the leases that are held now, by name, as many as fit a reply.",
   scope: "send",
   params: z.object({
-    after: z.string().max(256).optional()
-      .describe("only names that sort after this one, as the last of the reply before"),
-    limit: z.number().int().min(1).max(MAX_LEASES).default(MAX_LEASES)
-      .describe(`1 to ${MAX_LEASES}; a reply stops before 1 MiB`),
+    after: afterName,
+    limit: limitOf(MAX_LEASES),
   }),
   result: z.object({
     leases: z.array(told),
-    has_more: z.boolean().describe("whether there are leases behind the last of these"),
+    has_more: hasMore,
   }),
-  handle({ after = "", limit }, context) {
-    const leases: z.infer<typeof told>[] = [];
-    let chars = 0;
-    for (const lease of context.services.leases.list()) {
-      if (lease.name <= after) continue;
-      const one = toldToAll(lease, context);
-      chars += JSON.stringify(one).length + 1;
-      if (leases.length === limit || chars > MAX_REPLY_CHARS) return { leases, has_more: true };
-      leases.push(one);
-    }
-    return { leases, has_more: false };
+  handle({ after, limit }, context) {
+    const behind = afterIn(context.services.leases.list(), after);
+    const page = pageOf(behind, limit, (lease) => JSON.stringify(toldToAll(lease, context)));
+    return { leases: page.list, has_more: page.hasMore };
   },
 });
 

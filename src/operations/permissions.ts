@@ -13,6 +13,7 @@ import { JsonText, utf8Length } from "../core/text.ts";
 import { requireClient } from "./clients.ts";
 import { type Caller, type Context, defineOperation } from "./operation.ts";
 import { boundedText, MAX_PERMISSION_SECS, permissionSecs } from "./params.ts";
+import { hasMore, limitOf, pageOf } from "./reply_page.ts";
 
 /** Bytes of an input as JSON. */
 const MAX_INPUT_BYTES = 48 * 1024;
@@ -20,8 +21,6 @@ const MAX_INPUT_BYTES = 48 * 1024;
 const MAX_RESULT_BYTES = 16 * 1024;
 const MAX_RATIONALE_BYTES = 4096;
 const MAX_TOOL_BYTES = 256;
-/** Bytes of a reply's requests. */
-const MAX_REPLY_BYTES = 1024 * 1024 - 1024;
 
 const requestId = z.string().min(1).max(64);
 const originator = z.string().min(1).max(64).describe("public name of a client");
@@ -150,8 +149,7 @@ export const PERMISSION_LIST = defineOperation({
   summary: "List the requests that the caller is to decide, oldest first.",
   scope: "read",
   params: z.object({
-    limit: z.number().int().min(1).max(MAX_PENDING_EACH).default(MAX_PENDING_EACH)
-      .describe(`1 to ${MAX_PENDING_EACH}; a reply stops before 1 MiB, with the oldest`),
+    limit: limitOf(MAX_PENDING_EACH),
   }),
   result: z.object({
     pending: z.array(z.object({
@@ -164,13 +162,13 @@ export const PERMISSION_LIST = defineOperation({
       requested_at: milliseconds,
       expires_at: milliseconds,
     })),
-    has_more: z.boolean().describe("whether there are others beyond limit or the size of a reply"),
+    has_more: hasMore,
   }),
   handle({ limit }, context) {
     const { permissions } = context.services;
     const own = permissions.pendingFor(requireClient("permission.list", context));
-    const told = firstOf(own, limit);
-    return { pending: asJson(`[${told.join(",")}]`) as [], has_more: told.length < own.length };
+    const page = pageOf(own, limit, pendingText);
+    return { pending: page.list, has_more: page.hasMore };
   },
 });
 
@@ -314,19 +312,6 @@ function answerOf({ answer }: ResolvedPermission): unknown {
 /** The codec puts the text into the reply as it is. */
 function asJson(text: string): unknown {
   return new JsonText(text);
-}
-
-/** The first requests as JSON: at most so many, and no more than one reply holds, one always. */
-function firstOf(own: readonly PermissionRequest[], limit: number): string[] {
-  const told: string[] = [];
-  let bytes = 0;
-  for (const request of own.slice(0, limit)) {
-    const text = pendingText(request);
-    bytes += utf8Length(text) + 1;
-    if (told.length > 0 && bytes > MAX_REPLY_BYTES) break;
-    told.push(text);
-  }
-  return told;
 }
 
 /** The input goes into it as it was written. */

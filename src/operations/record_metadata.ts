@@ -7,9 +7,7 @@ import { MAX_RECORDS } from "../core/records.ts";
 import { JsonText } from "../core/text.ts";
 import { type Context, defineOperation } from "./operation.ts";
 import { topicPattern } from "./params.ts";
-
-/** Characters of one reply's records or values. */
-export const MAX_REPLY_CHARS = 1024 * 1024 - 1024;
+import { afterName, limitOf, pageOf } from "./reply_page.ts";
 
 export const sequence = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 export const timestamp = z.string().describe('"secs.nanosecs" since the epoch');
@@ -37,23 +35,13 @@ export const RECORD_LIST = defineOperation({
   scope: "read",
   params: z.object({
     pattern: topicPattern.optional().describe("of the names; all if absent"),
-    after: z.string().max(256).optional()
-      .describe("only names that sort after this one, as the last of the reply before"),
-    limit: z.number().int().min(1).max(MAX_RECORDS).default(MAX_RECORDS)
-      .describe(`1 to ${MAX_RECORDS}; a reply stops before 1 MiB, with one record at least`),
+    after: afterName,
+    limit: limitOf(MAX_RECORDS),
   }),
   result: z.array(metadata),
   handle({ pattern, after = "", limit }, context) {
-    const told: string[] = [];
-    let chars = 0;
-    for (const record of listed(context.services.records.list(), { pattern, after })) {
-      const text = listText(record, context);
-      chars += text.length + 1;
-      if (told.length === limit || (told.length > 0 && chars > MAX_REPLY_CHARS)) break;
-      told.push(text);
-    }
-    // It is JSON text already; the codec puts the text into the reply as it is.
-    return new JsonText(`[${told.join(",")}]`) as unknown as Metadata[];
+    const found = listed(context.services.records.list(), { pattern, after });
+    return pageOf(found, limit, (record) => listText(record, context)).list;
   },
 });
 

@@ -13,14 +13,8 @@ import { isOwnRecord, MAX_CAPACITY } from "../core/records.ts";
 import { JsonText } from "../core/text.ts";
 import { faultOf, requireValid, schemaText } from "./json_schema.ts";
 import { defineOperation } from "./operation.ts";
-import {
-  MAX_REPLY_CHARS,
-  metadata,
-  metadataOf,
-  sequence,
-  timestamp,
-  withSchema,
-} from "./record_metadata.ts";
+import { metadata, metadataOf, sequence, timestamp, withSchema } from "./record_metadata.ts";
+import { hasMore, lastPageOf, limitOf } from "./reply_page.ts";
 import { mayTake } from "./remote.ts";
 import { endSubscription, subscriptionParams } from "./subscriptions.ts";
 
@@ -132,14 +126,11 @@ export const RECORD_HISTORY = defineOperation({
   scope: "read",
   params: z.object({
     ...named,
-    limit: z.number().int().min(1).max(MAX_CAPACITY).default(100)
-      .describe(`1 to ${MAX_CAPACITY}; a reply stops before 1 MiB, with the newest`),
+    limit: limitOf(MAX_CAPACITY, 100),
   }),
   result: z.object({
     values: z.array(z.object({ value, timestamp, sequence })),
-    has_more: z.boolean().describe(
-      "whether older ones are there beyond limit or the size of a reply",
-    ),
+    has_more: hasMore,
   }),
   handle(params, { services: { records } }) {
     const record = records.get("record.history", referenceOf("record.history", params));
@@ -151,9 +142,8 @@ export const RECORD_HISTORY = defineOperation({
         { buffer_type: bufferType },
       );
     }
-    const kept = record.history(capacity);
-    const told = newestOf(kept, params.limit);
-    return { values: asJson(`[${told.join(",")}]`) as [], has_more: told.length < kept.length };
+    const page = lastPageOf(record.history(capacity), params.limit, valueText);
+    return { values: page.list, has_more: page.hasMore };
   },
 });
 
@@ -297,18 +287,8 @@ function placeOf({ sequence, timestamp }: RecordUpdate): { sequence: number; tim
   return { sequence, timestamp };
 }
 
-/** The newest values as JSON, oldest first: at most so many, and no more than one reply holds, one always. */
-function newestOf(kept: readonly RecordUpdate[], limit: number): string[] {
-  const told: string[] = [];
-  let chars = 0;
-  for (let i = kept.length - 1; i >= 0 && told.length < limit; i--) {
-    const { value, sequence, timestamp } = kept[i]!;
-    const text = `{"value":${value},"timestamp":"${timestamp}","sequence":${sequence}}`;
-    chars += text.length + 1;
-    if (told.length > 0 && chars > MAX_REPLY_CHARS) break;
-    told.push(text);
-  }
-  return told.reverse();
+function valueText({ value, sequence, timestamp }: RecordUpdate): string {
+  return `{"value":${value},"timestamp":"${timestamp}","sequence":${sequence}}`;
 }
 
 /** Values are JSON text already; the codec puts the text into the reply as it is. */

@@ -4,10 +4,11 @@ import { z } from "zod";
 import { ERROR_CODES, type ErrorCode, PosternError, shown } from "../core/errors.ts";
 import { HTTP_METHODS, pathFault, type Route, routeKey } from "../core/routes.ts";
 import type { ServiceDefinition } from "../core/service_definition.ts";
-import type { ServiceInfo } from "../core/service_registry.ts";
+import { MAX_SERVICES, type ServiceInfo } from "../core/service_registry.ts";
 import { JsonText } from "../core/text.ts";
 import { requireValid, schemaText } from "./json_schema.ts";
 import { type Caller, defineOperation } from "./operation.ts";
+import { afterIn, afterName, hasMore, limitOf, pageOf } from "./reply_page.ts";
 
 const MAX_METHODS = 256;
 const MAX_ROUTES = 256;
@@ -73,11 +74,15 @@ export const SERVICE_REGISTER = defineOperation({
 
 export const SERVICE_LIST = defineOperation({
   name: "service.list",
-  summary: "List the services that are provided now, by name.",
+  summary: "List the services that are provided now, by name, as many as fit a reply.",
   scope: "read",
-  params: z.object({}),
-  result: z.object({ services: z.array(z.object(described)) }),
-  handle: (_params, { services }) => ({ services: services.provided.list().map(told) }),
+  params: z.object({ after: afterName, limit: limitOf(MAX_SERVICES) }),
+  result: z.object({ services: z.array(z.object(described)), has_more: hasMore }),
+  handle({ after, limit }, { services }) {
+    const behind = afterIn(services.provided.list(), after);
+    const page = pageOf(behind, limit, (info) => JSON.stringify(told(info)));
+    return { services: page.list, has_more: page.hasMore };
+  },
 });
 
 export const SERVICE_CALL = defineOperation({

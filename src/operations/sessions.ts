@@ -3,9 +3,11 @@
 import { z } from "zod";
 import { PosternError } from "../core/errors.ts";
 import type { Runner } from "../core/runners.ts";
+import { MAX_SESSIONS } from "../core/session_room.ts";
 import type { SessionView } from "../core/sessions.ts";
 import { type Caller, type Context, defineOperation } from "./operation.ts";
 import { boundedText, permissionSecs } from "./params.ts";
+import { hasMore, limitOf, pageOf } from "./reply_page.ts";
 
 const sessionId = z.string().regex(/^[A-Za-z0-9._:-]{1,128}$/, {
   error: "a session's id must be 1 to 128 of [A-Za-z0-9._:-]",
@@ -60,11 +62,12 @@ export const SESSION_LIST = defineOperation({
   name: "session.list",
   summary: "List the sessions, that used last in front.",
   scope: "read",
-  params: z.object({}),
-  result: z.object({ sessions: z.array(z.object(described)) }),
-  handle: (_params, { services: { sessions } }) => ({
-    sessions: sessions.list().map(descriptionOf),
-  }),
+  params: z.object({ limit: limitOf(MAX_SESSIONS) }),
+  result: z.object({ sessions: z.array(z.object(described)), has_more: hasMore }),
+  handle({ limit }, { services: { sessions } }) {
+    const page = pageOf(sessions.list(), limit, (view) => JSON.stringify(descriptionOf(view)));
+    return { sessions: page.list, has_more: page.hasMore };
+  },
 });
 
 export const SESSION_GET = defineOperation({

@@ -149,7 +149,7 @@ export function refusedByTypes(client: Client): void {
   // @ts-expect-error a default that is null
   client.call("event.subscribe", { replay: null });
   // @ts-expect-error an operation that takes nothing
-  client.call("consumer.list", { limit: 1 });
+  client.call("peer.list", { limit: 1 });
   // @ts-expect-error a field that the result does not have
   client.call("event.ack", { up_to_seq: 7 }).then(({ acked }) => acked);
   // @ts-expect-error a message of a batch has no address of its own

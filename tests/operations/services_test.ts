@@ -4,6 +4,7 @@
  */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { encodeJson } from "../../src/codecs/json.ts";
 import { Departure } from "../../src/core/departure.ts";
 import { PosternError } from "../../src/core/errors.ts";
 import type { Scope } from "../../src/core/principal.ts";
@@ -55,7 +56,8 @@ function open() {
 async function ask(operation: string, params: unknown, context: Context): Promise<unknown> {
   try {
     const handled = invoke({ operation, params, opened: false }, context);
-    const result = await (handled instanceof Ticket ? handled.promise() : handled);
+    const value = await (handled instanceof Ticket ? handled.promise() : handled);
+    const result = JSON.parse(encodeJson(value));
     assertEquals(findOperation(operation)!.result.parse(result), result);
     return result;
   } catch (error) {
@@ -84,7 +86,7 @@ Deno.test("a service is registered, listed and called, by those whose scopes all
   const { echo, contextOf } = open();
   const registered = await ask("service.register", ADD, contextOf(["serve"], echo));
   const listed = await ask("service.list", {}, contextOf(["read"]));
-  assertEquals(listed, { services: [registered] });
+  assertEquals(listed, { services: [registered], has_more: false });
   assertEquals(registered, {
     ...ADD,
     providers: 1,
@@ -152,7 +154,10 @@ Deno.test("what cannot be registered is refused by what is wrong with it", async
     "too_large",
     "together",
   );
-  assertEquals(await ask("service.list", {}, contextOf(["read"])), { services: [] });
+  assertEquals(await ask("service.list", {}, contextOf(["read"])), {
+    services: [],
+    has_more: false,
+  });
 });
 
 Deno.test("nobody registers where no call can come to", async () => {

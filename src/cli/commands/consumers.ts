@@ -1,18 +1,13 @@
 /** `postern consumers`: who reads by a durable cursor and how far behind each is; `rm` forgets one. */
 
 import { shown } from "../../client/errors.ts";
+import type { Client, OperationResult } from "../../client/mod.ts";
 import type { Command, Context } from "../command.ts";
 import { EXIT, UsageError } from "../exit_codes.ts";
 import { columns, duration } from "../format.ts";
 import { withClient } from "../session.ts";
 
-interface Consumer {
-  readonly name: string;
-  readonly acked_seq: number;
-  readonly delivered_seq: number;
-  readonly lag: number;
-  readonly last_seen: number;
-}
+type Consumers = OperationResult<"consumer.list">["consumers"];
 
 export const command: Command = {
   name: "consumers",
@@ -41,10 +36,20 @@ export const command: Command = {
 
 function list(context: Context): Promise<number> {
   return withClient(context, async (client) => {
-    const found = await client.call<{ consumers: Consumer[] }>("consumer.list");
-    await context.out.result(found, toText);
+    await context.out.result({ consumers: await allOf(client) }, toText);
     return EXIT.ok;
   });
+}
+
+/** As many replies as it takes. */
+async function allOf(client: Client): Promise<Consumers> {
+  const all: Consumers[number][] = [];
+  let page;
+  do {
+    page = await client.call("consumer.list", { after: all.at(-1)?.name });
+    all.push(...page.consumers);
+  } while (page.has_more);
+  return all;
 }
 
 function remove(context: Context, consumer: string): Promise<number> {
@@ -55,7 +60,7 @@ function remove(context: Context, consumer: string): Promise<number> {
   });
 }
 
-function toText({ consumers }: { consumers: Consumer[] }): string {
+function toText({ consumers }: { consumers: Consumers }): string {
   if (consumers.length === 0) return "-- no consumers";
   const rows = consumers.map(({ name, lag, acked_seq, delivered_seq, last_seen }) => [
     name,
