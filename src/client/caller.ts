@@ -8,6 +8,7 @@ import type { Link } from "./link.ts";
 import type { Welcome } from "./messages.ts";
 import type { CallArguments, OperationName, OperationResult, OtherName } from "./operations.ts";
 import type { ReconnectPolicy } from "./reconnect.ts";
+import { cancelIfGivenUp, withCallId } from "./service_calls.ts";
 import { isRepeatable } from "./repeatable.ts";
 import type { StreamOpener } from "./stream.ts";
 
@@ -116,10 +117,13 @@ export class Caller {
   ): Promise<unknown> {
     const { link, policy, requestTimeoutMs } = this.parts;
     const { signal, timeoutMs = requestTimeoutMs } = options;
-    const exchange = new Exchange(operation, encodeParams(operation, params), {
+    const isServiceCall = operation === "service.call";
+    const given = isServiceCall ? withCallId(params) : params;
+    const exchange = new Exchange(operation, encodeParams(operation, given), {
       signal,
       timeoutMs,
     });
+    if (isServiceCall) cancelIfGivenUp(exchange, given, link);
     exchange.repeatable = policy !== null && isRepeatable(operation, params);
     link.carry(exchange);
     return await exchange.outcome;

@@ -26,7 +26,10 @@ import { PosternError, shown } from "./errors.ts";
  * ```
  */
 export interface RequestOptions {
-  /** Gives up waiting, with the signal's reason. The request may still be carried out. */
+  /**
+   * Gives up waiting, with the signal's reason. The request may still be carried out; a call of a service is cancelled
+   * at its provider, and so it is when `timeoutMs` is over.
+   */
   readonly signal?: AbortSignal;
   /** Gives up after so long, with `timeout`. @default the client's `requestTimeoutMs` */
   readonly timeoutMs?: number;
@@ -47,6 +50,8 @@ export class Exchange {
   isSettled = false;
   /** Called with its result before anything more is read from the connection. */
   onResult: (result: unknown) => void = () => {};
+  /** Called when whoever asked gives up a request that was sent. */
+  onGivenUp: () => void = () => {};
   /** Called once it is settled, for whoever holds it now. */
   onSettled: () => void = () => {};
   readonly #resolve: (result: unknown) => void;
@@ -82,14 +87,20 @@ export class Exchange {
     return true;
   }
 
+  #giveUp(reason: Error): void {
+    if (!this.#settle()) return;
+    this.#reject(reason);
+    if (this.sent) this.onGivenUp();
+  }
+
   #watch({ signal, timeoutMs }: RequestOptions): void {
-    const aborted = () => this.reject(signal!.reason);
+    const aborted = () => this.#giveUp(signal!.reason);
     signal?.addEventListener("abort", aborted, { once: true });
     const timer = timeoutMs === undefined ? undefined : setTimeout(() => {
       const rule = this.sent
         ? `no reply within ${timeoutMs} ms; it may still be carried out`
         : `it could not be sent within ${timeoutMs} ms`;
-      this.reject(new PosternError("timeout", `calling ${shown(this.operation)}: ${rule}`));
+      this.#giveUp(new PosternError("timeout", `calling ${shown(this.operation)}: ${rule}`));
     }, timeoutMs);
     this.#release = () => {
       signal?.removeEventListener("abort", aborted);

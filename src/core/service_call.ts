@@ -30,6 +30,8 @@ export interface CallRequest {
   /** Checked against the method's schema already. */
   readonly params: JsonText;
   readonly timeoutMs: number;
+  /** The caller's own name for it, by which it can cancel it. @default none */
+  readonly callId?: string | undefined;
   readonly caller: CallerIdentity;
   /** Cancels the call when the caller goes. */
   readonly departure: Departure;

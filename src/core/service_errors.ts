@@ -52,6 +52,14 @@ export function timedOut(
   );
 }
 
+/** Whoever called wants no answer any more. */
+export function cancelledCall({ service, method }: CallRequest): PosternError {
+  return new PosternError(
+    "service_unavailable",
+    `service.call: ${shown(`${service}.${method}`)}: its caller has cancelled it`,
+  );
+}
+
 /** Nobody waits for it any more. */
 export function goneCaller({ service, method }: CallRequest): PosternError {
   return new PosternError(

@@ -2,19 +2,21 @@
  * Services: methods that connected clients provide, and the calls of them.
  *
  * Invariants: each call has one outcome, which is the first of its provider's answer, its time-out, its caller's going
- * and its provider's going; only the provider that was given a call answers it; a provider is given at most as many at
+ * or cancelling, and its provider's going; only the provider that was given a call answers it; a provider is given at most as many at
  * once as it takes, and calls begin in the order in which they came. Providers of one name have the same methods and
  * routes, and calls go to them in turn; a call that waits is given to the method that it was for, or to none. Nothing of this is stored.
  *
  * Bounds: the constants below. One call more is refused with `too_many`.
  */
 
+import type { Departure } from "./departure.ts";
 import { PosternError, shown } from "./errors.ts";
 import type { Clock } from "./ports.ts";
 import { OWNER_ID } from "./principal.ts";
 import { type RouteMatch, Routes } from "./routes.ts";
 import type { Answer, CallRequest, Provider } from "./service_call.ts";
 import {
+  cancelledCall,
   full,
   goneCaller,
   registeredAnew,
@@ -208,6 +210,18 @@ export class ServiceRegistry {
     if (call === undefined || call.at?.provider !== provider) return false;
     this.#end(call, answer);
     return true;
+  }
+
+  /**
+   * Ends the open calls that a caller gave this name.
+   *
+   * @returns `false` when there is none.
+   */
+  cancel(departure: Departure, callId: string): boolean {
+    const own = [...this.#calls.values()]
+      .filter(({ request }) => request.departure === departure && request.callId === callId);
+    for (const call of own) this.#abandon(call, cancelledCall(call.request));
+    return own.length > 0;
   }
 
   /** Whether the provider has an open call of that originator. */

@@ -44,7 +44,13 @@ import {
   PERMISSION_WAIT,
 } from "./permissions.ts";
 import { requireRecordChange, requireRemote } from "./remote.ts";
-import { SERVICE_ANSWER, SERVICE_CALL, SERVICE_LIST, SERVICE_REGISTER } from "./services.ts";
+import {
+  SERVICE_ANSWER,
+  SERVICE_CALL,
+  SERVICE_CANCEL,
+  SERVICE_LIST,
+  SERVICE_REGISTER,
+} from "./services.ts";
 import {
   SESSION_ATTACH,
   SESSION_CANCEL,
@@ -127,6 +133,7 @@ const TABLE = [
   SERVICE_LIST,
   SERVICE_CALL,
   SERVICE_ANSWER,
+  SERVICE_CANCEL,
 ] as const;
 
 /** One of the table, for types that are made from it. */

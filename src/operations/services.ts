@@ -28,6 +28,8 @@ const methodName = z.string().regex(/^(?=.{1,128}$)[A-Za-z0-9_-]+(\.[A-Za-z0-9_-
   error: "a method's name must be dot-separated segments of [A-Za-z0-9_-], at most 128 characters",
 }).refine((name) => !UNSAFE.test(name), safe);
 
+const callId = z.string().min(1).max(64);
+
 const route = z.object({
   method: z.enum(HTTP_METHODS),
   path: z.string().max(256).describe("/api/ and segments; :name is a parameter"),
@@ -98,9 +100,11 @@ export const SERVICE_CALL = defineOperation({
       .describe(
         `how long to wait, the wait for a turn included, to the second; 1 to ${MAX_TIMEOUT_MS}`,
       ),
+    call_id: callId.optional().describe("the caller's own name for it, for service.cancel"),
   }),
   result: z.unknown().describe("what the provider answers"),
-  handle({ service, method, params, timeout_ms: timeoutMs }, { services, caller }) {
+  handle({ service, method, params, timeout_ms: timeoutMs, call_id: callId }, context) {
+    const { services, caller } = context;
     const called = services.provided.method(service, method);
     const whose = shown(`${service}.${method}`);
     requireValid({ operation: "service.call", field: "params", whose }, called, params);
@@ -109,12 +113,29 @@ export const SERVICE_CALL = defineOperation({
       method,
       params: new JsonText(JSON.stringify(params)),
       timeoutMs,
+      callId,
       caller: {
         originator: caller.client?.originator ?? null,
         scopes: [...caller.principal?.scopes ?? []],
       },
       departure: caller.departure,
     });
+  },
+});
+
+export const SERVICE_CANCEL = defineOperation({
+  name: "service.cancel",
+  summary: "End a call of this connection that has no answer yet; its provider is told.",
+  scope: "send",
+  params: z.object({ call_id: callId.describe("what service.call was given") }),
+  result: z.object({}),
+  handle({ call_id }, { services, caller }) {
+    if (services.provided.cancel(caller.departure, call_id)) return {};
+    throw new PosternError(
+      "not_found",
+      `service.cancel: call_id: this connection has no open call ${shown(call_id)}`,
+      { field: "call_id" },
+    );
   },
 });
 

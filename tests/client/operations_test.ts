@@ -55,6 +55,7 @@ const REQUIRED: { [N in OperationName]: Required<OperationParams<N>> } = {
   "record.subscribe": {},
   "record.unsubscribe": { subscription_id: true },
   "service.answer": { id: true },
+  "service.cancel": { call_id: true },
   "service.call": { service: true, method: true },
   "service.list": {},
   "service.register": { name: true, methods: true },

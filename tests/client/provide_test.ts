@@ -91,6 +91,35 @@ Deno.test("what a handler throws is told: our codes as they are, anything else a
   assertEquals((await refusal(call(client, "bad.huge"))).code, "too_large");
 });
 
+Deno.test("a call that is given up, by its signal or its time, is aborted at its handler and frees its place", async () => {
+  await using daemon = await startTestDaemon();
+  await using provider = await connectTo(daemon);
+  await using caller = await connectTo(daemon);
+  const begun: AbortSignal[] = [];
+  const first = Promise.withResolvers<void>();
+  await using _service = await provider.provide("slow", {
+    down: {
+      handler: async (_params, { signal }) => {
+        begun.push(signal);
+        first.resolve();
+        await new Promise((resolve) => signal.addEventListener("abort", resolve));
+      },
+    },
+    quick: { handler: () => "here" },
+  }, { maxConcurrent: 1 });
+  const params = { service: "slow", method: "down" };
+  const giveUp = new AbortController();
+  const aborted = caller.call("service.call", params, { signal: giveUp.signal });
+  await first.promise;
+  giveUp.abort(new Error("no longer wanted"));
+  assertEquals((await assertRejects(() => aborted, Error)).message, "no longer wanted");
+  const late = await refusal(caller.call("service.call", params, { timeoutMs: 500 }));
+  assertEquals(late.code, "timeout");
+  // Where there is one place, it is free only when both are over.
+  assertEquals(await call(caller, "slow.quick"), "here");
+  assert(begun.every(({ aborted }) => aborted));
+});
+
 Deno.test("a handler knows who calls, and its signal is aborted when nobody waits any more", async () => {
   await using daemon = await startTestDaemon();
   await using client = await connectTo(daemon, { options: { clientKind: "editor" } });

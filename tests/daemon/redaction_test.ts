@@ -79,6 +79,7 @@ function rightly(token: string): Record<string, Line> {
     "lease.list": {},
     "service.register": { name: "svc", methods: [{ name: "run" }] },
     "service.list": {},
+    "service.cancel": { call_id: "none" },
     "service.answer": { id: "none", result: PAYLOAD },
     "service.call": { service: "none", method: "run", params: { text: PAYLOAD } },
     "token.create": { name: "again", scopes: ["read"] },

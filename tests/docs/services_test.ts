@@ -30,6 +30,10 @@ Deno.test({ name, ignore: missing.length > 0 }, async () => {
   const call = ["call", "text.upper", '{"text":"quiet"}', "--dir", directory.path];
   const { code, stdout } = await postern(call);
   assertEquals([code, JSON.parse(stdout)], [0, "QUIET"]);
+  for (const wrong of ["{}", '{"text":5}']) {
+    const refused = await postern(["call", "text.upper", wrong, "--dir", directory.path]);
+    assertEquals([refused.code, refused.stdout], [1, ""], "and the service goes on");
+  }
   using http = new HttpClient(directory.at("http.sock"), directory.read("ipc-token").trim());
   const answer = await http.ask("/api/upper/gr%C3%BC%C3%9Fe");
   assertEquals([answer.status, answer.body], [200, "GRÜSSE"]);

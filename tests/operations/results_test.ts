@@ -96,6 +96,7 @@ const CASES: Readonly<
   "service.call": [
     () => ({ params: { service: "z", method: "y" }, refused: "service_unavailable" }),
   ],
+  "service.cancel": [() => ({ params: { call_id: "none" }, refused: "not_found" })],
   "service.answer": [() => ({ params: { id: "c0", result: 1 }, refused: "not_found" })],
   "token.create": [
     () => ({ params: { name: "one", scopes: ["read"] } }),
