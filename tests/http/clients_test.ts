@@ -29,7 +29,7 @@ Deno.test("a kind without an id gets a fresh one, and no two are the same", asyn
   const [one, two] = [await mint(http), await mint(http)];
   assertMatch(one, /^[0-9a-f]{64}$/);
   assertNotEquals(one, two);
-  for (const path of ["/healthz", "/events?follow=0"]) {
+  for (const path of ["/healthz", "/events?follow=0", "/events?since=wrong"]) {
     assertMatch((await http.ask(path, as("repl"))).headers.get("x-client-id")!, /^[0-9a-f]{64}$/);
   }
   assertEquals((await http.ask("/healthz")).headers.get("x-client-id"), null);

@@ -151,8 +151,9 @@ Deno.test("a body over limits.max_line_bytes is 413, announced or not", async ()
   const http = daemon.http();
   const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "x", params: "x".repeat(65536) });
   const announced = await http.ask("/rpc", { method: "POST", body });
-  assertEquals([announced.status, announced.body.error.code], [413, "too_large"]);
-  assertEquals(announced.body.error.limit, 65536);
+  const { id, error } = announced.body;
+  assertEquals([announced.status, id, error.code], [413, null, -32600]);
+  assertEquals([error.data.code, error.data.limit], ["too_large", 65536]);
   const inPieces = ReadableStream.from([body.slice(0, 60_000), body.slice(60_000)])
     .pipeThrough(new TextEncoderStream());
   assertEquals((await http.ask("/rpc", { method: "POST", body: inPieces })).status, 413);

@@ -49,7 +49,7 @@ Deno.test("slow bodies without a token keep nobody from HTTP who has one, nor fr
     assertEquals((await http.ask(path, { token: null })).status, 200);
   }
   const refused = await http.rpc("system.ping", {}, { token: null });
-  assertEquals([refused.status, refused.body.error.code], [503, "too_many"]);
+  assertEquals([refused.status, refused.body.error.data.code], [503, "too_many"]);
   for (const conn of conns) conn.close();
   const served = async () => (await http.rpc("system.ping", {}, { token: null })).status === 200;
   while (!await served()) { /* until they are gone */ }

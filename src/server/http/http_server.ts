@@ -26,7 +26,7 @@ import { Listener } from "./listener.ts";
 import { RequestBodies } from "./request_body.ts";
 import { errorResponse, type Exchange, jsonResponse, type Route } from "./route.ts";
 import { RouteTable } from "./route_table.ts";
-import { answerRpc } from "./rpc.ts";
+import { answerRpc, rpcRefusal } from "./rpc.ts";
 import { serviceRoute } from "./service_routes.ts";
 import { Strangers } from "./strangers.ts";
 import { WebSocketWire } from "./web_socket_wire.ts";
@@ -167,19 +167,23 @@ export class HttpServer {
     const leave = isBounded ? this.#places.take(tokenId) : () => {};
     try {
       const minted = await this.#authentication.identify(request, caller);
-      const response = await route.handle({
-        request,
-        url,
-        params,
-        caller,
-        answers: this.#answers.of(tokenId ?? ""),
-      });
+      const answers = this.#answers.of(tokenId ?? "");
+      const exchange = { request, url, params, caller, answers };
+      const response = await this.#handle(route, exchange);
       if (minted !== null) response.headers.set("x-client-id", minted);
       return response;
     } finally {
       leave();
       caller.producer.end();
       caller.departure.end();
+    }
+  }
+
+  async #handle(route: Route, exchange: Exchange): Promise<Response> {
+    try {
+      return await route.handle(exchange);
+    } catch (error) {
+      return this.#refusal(error);
     }
   }
 
@@ -251,11 +255,16 @@ export class HttpServer {
     const { caller, answers } = exchange;
     const { maxLineBytes } = context.limits();
     const asRefusal = (error: unknown) => this.#asRefusal(error);
-    return await this.#bodies.use(
-      exchange,
-      maxLineBytes,
-      (body, signal) => answerRpc(body, { context, caller, answers, signal, asRefusal }),
-    );
+    try {
+      return await this.#bodies.use(
+        exchange,
+        maxLineBytes,
+        (body, signal) => answerRpc(body, { context, caller, answers, signal, asRefusal }),
+      );
+    } catch (error) {
+      // Whoever has come so far reads JSON-RPC.
+      return rpcRefusal(asRefusal(error));
+    }
   }
 
   async #events({ request, url, caller }: Exchange): Promise<Response> {

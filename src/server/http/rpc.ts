@@ -9,7 +9,14 @@ import type { ServerContext } from "../context.ts";
 import { Requests } from "../requests.ts";
 import type { TokenAnswers } from "./answers.ts";
 import type { HttpCaller } from "./http_caller.ts";
-import { withErrorHeaders } from "./route.ts";
+import { JSON_HEADERS, withErrorHeaders } from "./route.ts";
+
+/** A refusal of all that a body may have asked for, with the id `null`. */
+export function rpcRefusal(refusal: PosternError): Response {
+  const text = `${new JsonRpcCodec().encodeError(null, refusal)}\n`;
+  const init = { status: HTTP_STATUS[refusal.code], headers: JSON_HEADERS };
+  return withErrorHeaders(new Response(text, init), refusal);
+}
 
 /** Notes what the one reply of a request came to, which its text does not say. */
 class RpcCodec extends JsonRpcCodec {
