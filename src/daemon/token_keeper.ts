@@ -108,13 +108,15 @@ export class TokenKeeper {
     const graceMs = settings().rotation_grace_secs * 1000;
     const { token, doubt } = replaceToken(path, uid);
     this.#token = token;
+    // Taken before, so that the old one is valid for no less than is told.
+    const old_valid_until = clock.now() + graceMs;
     tokens.replaceOwner(this.#token, graceMs);
     endRevoked();
     if (doubt === null) log.info("rotated the owner token", { grace_ms: graceMs });
     else {log.warn("rotated the owner token, which may not outlive a loss of power", {
         reason: doubt,
       });}
-    return { token: this.#token, old_valid_until: clock.now() + graceMs };
+    return { token: this.#token, old_valid_until };
   }
 
   /** With `tokens.rotation_days`: replaces the owner token once its file is that old. Never throws. */

@@ -10,11 +10,16 @@ import {
 } from "@std/assert";
 import { PosternError } from "../../src/core/errors.ts";
 import { SCOPES } from "../../src/core/principal.ts";
+import { Tokens } from "../../src/core/tokens.ts";
+import { SECRETS } from "../../src/daemon/secrets.ts";
+import { TokenKeeper } from "../../src/daemon/token_keeper.ts";
 import { OPERATIONS } from "../../src/operations/registry.ts";
 import { watch } from "../support/file_calls.ts";
 import { expectError } from "../support/expect.ts";
 import { makeRuntimeDirectory, startTestDaemon, type TestDaemon } from "../support/in_process.ts";
 import type { Line, RawClient } from "../support/raw_client.ts";
+import { TestDirectory } from "../support/process.ts";
+import { openTestLog } from "../support/test_log.ts";
 import { TALKERS } from "../support/talkers.ts";
 
 const DAY_MS = 86_400_000;
@@ -203,6 +208,33 @@ Deno.test("token.rotate puts a new owner token into the file; the old one is tak
   assert(Date.now() >= old_valid_until, "not before");
   assertEquals(await answerTo(daemon, old), "auth_failed");
   assertEquals((await current.ask({ cmd: "inbox" })).ok, true);
+});
+
+Deno.test("the old owner token is valid for as long as token.rotate says, however long it takes", async () => {
+  await using directory = new TestDirectory();
+  let nowMs = 1_000_000;
+  const clock = { now: () => nowMs++ };
+  const { log } = openTestLog();
+  const tokens = new Tokens("ab".repeat(32), {
+    documents: log,
+    clock,
+    secrets: SECRETS,
+    stored: [],
+  });
+  const keeper = new TokenKeeper({
+    path: directory.at("ipc-token"),
+    uid: Deno.uid(),
+    token: "ab".repeat(32),
+    tokens,
+    clock,
+    log: { debug() {}, info() {}, warn() {}, error() {} },
+    audit: { note() {} },
+    settings: () => ({ rotation_days: 0, rotation_grace_secs: 60 }),
+    endRevoked: () => void (nowMs += 1000),
+  });
+  const { old_valid_until } = keeper.rotate();
+  keeper.close();
+  assert(old_valid_until <= tokens.nextEndMs!, `${old_valid_until} and ${tokens.nextEndMs}`);
 });
 
 Deno.test("without a grace the old owner token ends with the answer", async () => {
