@@ -33,7 +33,7 @@ export const ABOUT: Readonly<Record<string, string>> = {
   "sessions.queue_secs": "how long a turn waits for its runner",
   "tokens.rotation_days": "age at which the token is replaced; 0: never",
   "tokens.rotation_grace_secs": "how long a replaced token stays good",
-  "limits.max_line_bytes": "the longest line",
+  "limits.max_line_bytes": "the longest line, and body of HTTP (16 MiB unless the owner's)",
   "limits.max_connections": "connections at a time",
   "limits.max_in_flight": "requests of one connection without a reply",
   "limits.max_subscriptions": "subscriptions of one connection",

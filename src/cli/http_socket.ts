@@ -26,13 +26,13 @@ export interface HttpRequest {
  * @throws {PosternError} What the daemon refuses with; `service_unavailable` when it serves no HTTP.
  */
 export async function withHttp<T>(
-  { values }: Pick<Context, "values">,
+  context: Pick<Context, "values" | "out">,
   path: string,
   use: (response: Response) => Promise<T>,
   request: HttpRequest = {},
 ): Promise<T> {
-  const target = targetOf(values);
-  const token = (await tokenFrom(values)).token ?? readToken(target.tokenPath);
+  const target = targetOf(context.values);
+  const token = (await tokenFrom(context)).token ?? readToken(target.tokenPath);
   const socket = join(dirname(target.socketPath), "http.sock");
   await requireSocket(socket, target);
   using client = Deno.createHttpClient({ proxy: { transport: "unix", path: socket } });

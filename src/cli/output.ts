@@ -80,6 +80,14 @@ export class Output {
     await this.#complain(`${text}\n`);
   }
 
+  /** What should be mended, though the command goes on; on stderr. */
+  async warn(text: string): Promise<void> {
+    const line = this.json
+      ? JSON.stringify({ warning: { message: text } })
+      : `postern: warning: ${printable(text)}`;
+    await this.note(line);
+  }
+
   /** A line that stands on the watcher's terminal until anything else is said. Nowhere else. */
   async passing(text: string): Promise<void> {
     if (!this.isWatched) return;

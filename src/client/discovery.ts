@@ -181,7 +181,8 @@ function absolute(directory: string, path: string): string {
   return normalize(isAbsolute(path) ? path : join(directory, path));
 }
 
-function isInside(directory: string, path: string): boolean {
+/** Whether a path lies in a directory, by their names alone. */
+export function isInside(directory: string, path: string): boolean {
   const way = relative(directory, path);
   return way !== "" && way !== ".." && !way.startsWith("../") && !isAbsolute(way);
 }

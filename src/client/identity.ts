@@ -131,10 +131,15 @@ function whyNotOurs({ isFile, isSymlink, uid, mode, size }: Deno.FileInfo): stri
   if (uid !== null && own !== null && uid !== own) {
     return `must belong to the user ${own}, and belongs to ${uid}`;
   }
-  if (mode !== null && (mode & 0o077) !== 0) {
-    return `must be for its owner only (mode 0600), and has mode 0${(mode & 0o777).toString(8)}`;
-  }
+  const open = whyNotPrivate(mode);
+  if (open !== null) return open;
   return size > MAX_FILE_BYTES ? `must be at most ${MAX_FILE_BYTES} bytes, and has ${size}` : null;
+}
+
+/** Which rule the mode of a file that keeps a secret breaks; `null` for none, or where there are no modes. */
+export function whyNotPrivate(mode: number | null): string | null {
+  if (mode === null || (mode & 0o077) === 0) return null;
+  return `must be for its owner only (mode 0600), and has mode 0${(mode & 0o777).toString(8)}`;
 }
 
 /** Which user we are; `null` where that is not known, or we may not know it. Nobody is asked for the right. */

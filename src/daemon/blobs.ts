@@ -2,8 +2,8 @@
  * Binary payloads beside the log: files of the runtime directory, named by the SHA-256 of what they hold.
  *
  * Invariants: a blob has its name only once all of it is on disk, and is answered once its name is; the same content
- * is one file; what nobody has put again within the retention is removed, and what is there can be put again however
- * full it is. Bounds: `maxBytes` a blob; sixteen times that together with what is on its way, and two more times for
+ * is one file; what nobody has put again within the retention is removed; what is there can be put again however many
+ * blobs there are, as long as the disk has room for a second one of it. A file that is gone or cut is no blob. Bounds: `maxBytes` a blob; sixteen times that together with what is on its way, and two more times for
  * what may turn out to be there; `MAX_BLOBS` of them; `MAX_UPLOADS` and `MAX_DOWNLOADS` at once, and of those
  * `UPLOADS_PER_TOKEN` and `DOWNLOADS_PER_TOKEN` by one token; none may be silent for `idleMs`, and an upload must be
  * as fast as `LEAST_BYTES_PER_SEC`. An upload that a crash cut off is removed at the next start.
@@ -11,6 +11,7 @@
 
 import { join } from "@std/path/posix";
 import { PosternError, shown } from "../core/errors.ts";
+import type { Log } from "../core/ports.ts";
 import type { Blobs, OpenBlob, StoredBlob } from "../server/http/blob_routes.ts";
 import {
   lookAt,
@@ -42,6 +43,9 @@ const LEAST_BYTES_PER_SEC = 2048;
 /** Gathered of an upload before it is written: each write costs a turn of the event loop, which takes milliseconds. */
 const WRITE_BYTES = 512 * 1024;
 
+/** Of a hash in the log, where a whole one is taken for a secret. */
+const SHOWN_DIGITS = 16;
+
 const NAME = /^[0-9a-f]{64}$/;
 const UPLOAD = /^upload-\d+\.new$/;
 
@@ -52,6 +56,7 @@ export interface BlobOptions {
   readonly maxBytes: () => number;
   readonly retentionMs: number;
   readonly now: () => number;
+  readonly log: Log;
   /** So long may an upload bring nothing, and a reader take nothing. @default 30 s */
   readonly idleMs?: number;
   /** Milliseconds that only grow. */
@@ -117,7 +122,7 @@ export class BlobFiles implements Blobs {
       return await this.#receive(path, content, known);
     } catch (error) {
       removeIfPossible(path);
-      if (error instanceof PosternError) throw error;
+      if (error instanceof PosternError) throw withoutPath("POST /blobs", error);
       throw storageRefusal("POST /blobs", error) ?? error;
     } finally {
       giveBack();
@@ -125,30 +130,18 @@ export class BlobFiles implements Blobs {
   }
 
   find(hash: string): { readonly bytes: number } {
-    if (!NAME.test(hash)) {
-      throw new PosternError(
-        "invalid_params",
-        `GET /blobs: a hash is 64 hex digits in small letters, got ${shown(hash)}`,
-      );
-    }
-    const known = this.#known.get(hash);
-    if (known === undefined) {
-      throw new PosternError("not_found", "GET /blobs: there is no blob of that hash");
-    }
-    return known;
+    const { file, bytes } = this.#opened(hash);
+    file.close();
+    return { bytes };
   }
 
   open(hash: string, tokenId: string): OpenBlob {
-    this.find(hash);
-    if (lookAt(this.#pathOf(hash)) === null) this.#forget(hash);
-    this.find(hash);
-    const ended = this.#downloads.take(tokenId);
+    const { file, bytes } = this.#opened(hash);
     try {
-      const file = openOwnFileToRead(this.#pathOf(hash), { uid: this.#options.uid });
-      const bytes = file.statSync().size;
+      const ended = this.#downloads.take(tokenId);
       return { bytes, content: streamOf(file, { of: "GET /blobs", idleMs: this.idleMs, ended }) };
     } catch (error) {
-      ended();
+      file.close();
       throw error;
     }
   }
@@ -172,6 +165,42 @@ export class BlobFiles implements Blobs {
 
   #pathOf(name: string): string {
     return join(this.#directory, name);
+  }
+
+  /** The file of a blob, as long as it is. @throws PosternError `not_found`, `invalid_params` */
+  #opened(hash: string): { readonly file: Deno.FsFile; readonly bytes: number } {
+    if (!NAME.test(hash)) {
+      throw new PosternError(
+        "invalid_params",
+        `GET /blobs: a hash is 64 hex digits in small letters, got ${shown(hash)}`,
+      );
+    }
+    const { uid, log } = this.#options;
+    const path = this.#pathOf(hash);
+    const known = this.#known.get(hash);
+    if (known === undefined) throw notFound();
+    if (lookAt(path) === null) {
+      this.#forget(hash);
+      throw notFound();
+    }
+    let file: Deno.FsFile;
+    try {
+      file = openOwnFileToRead(path, { uid });
+    } catch (error) {
+      throw withoutPath("GET /blobs", error);
+    }
+    const bytes = file.statSync().size;
+    if (bytes === known.bytes) return { file, bytes };
+    file.close();
+    this.#forget(hash);
+    // The next start would take it for whole.
+    removeIfPossible(path);
+    log.error("a blob is not as long as it was; it is removed", {
+      blob: hash.slice(0, SHOWN_DIGITS),
+      bytes,
+      known_bytes: known.bytes,
+    });
+    throw notFound();
   }
 
   async #receive(
@@ -313,6 +342,16 @@ class Sizes {
     }
     return isThere;
   }
+}
+
+function notFound(): PosternError {
+  return new PosternError("not_found", "GET /blobs: there is no blob of that hash");
+}
+
+/** A file that is not ours as we left it is for the log: where it lies is nothing for clients. */
+function withoutPath(of: string, error: unknown): unknown {
+  if (!(error instanceof PosternError) || error.code !== "permission_denied") return error;
+  return new Error(`${of}: ${error.message}`);
 }
 
 /** The next chunk. @throws PosternError `timeout`; `invalid_request` when the client has gone. */

@@ -180,6 +180,7 @@ export class Daemon implements AsyncDisposable {
       maxBytes: () => this.#config.limits.blob_bytes,
       retentionMs: options.config.ipc.buffer_ttl_secs * 1000,
       now: () => Date.now(),
+      log: parts.log,
     });
     this.#tidyTimer = setInterval(() => this.#tidy(), TIDY_INTERVAL_MS);
     this.#startFiles = new StartFiles(parts.log);

@@ -6,7 +6,7 @@
  * Nothing is truncated before that holds. Every file that the daemon keeps is opened here.
  */
 
-import { dirname } from "@std/path/posix";
+import { basename, dirname } from "@std/path/posix";
 import { PosternError, shown } from "../core/errors.ts";
 
 /** What a file must satisfy. */
@@ -40,17 +40,20 @@ export function openOwnFile(path: string, options: OwnFileOptions): Deno.FsFile 
     return Deno.openSync(path, { ...access, createNew: true, mode: options.mode ?? 0o600 });
   } catch (error) {
     if (error instanceof Deno.errors.AlreadyExists) return openChecked(path, access, options);
-    throw storageRefusal("opening a file", error) ?? refusal(path, messageOf(error));
+    throw storageRefusal(`opening ${basename(path)}`, error) ?? refusal(path, messageOf(error));
   }
 }
 
-/** What the file system says of a full or read-only disk, in our word for it; `null` for anything else. */
+/**
+ * What the file system says of a full or read-only disk, in our word for it and without a path, because clients are
+ * told; `null` for anything else.
+ */
 export function storageRefusal(action: string, error: unknown): PosternError | null {
   const text = messageOf(error);
   const isOne = /No space left|Read-only file system|quota|os error (28|30|122)\b/i.test(text);
-  return isOne
-    ? new PosternError("storage_full", `${action}: the disk takes no more: ${text}`)
-    : null;
+  if (!isOne) return null;
+  const why = text.replace(/(\(os error \d+\)).*$/s, "$1");
+  return new PosternError("storage_full", `${action}: the disk takes no more: ${why}`);
 }
 
 /**
@@ -93,7 +96,8 @@ export function readOwnFile(path: string, options: ReadOptions): string | null {
  * @param path Where it is.
  * @param text What it shall hold.
  * @param options What an existing file must satisfy.
- * @throws {PosternError} `permission_denied` when something else stands at either path.
+ * @throws {PosternError} `permission_denied` when something else stands at either path, `storage_full`; an error of
+ * the file system's. It holds the new text all the same when only the directory's sync has failed.
  */
 export function replaceOwnFile(path: string, text: string, options: OwnFileOptions): void {
   const present = lookAt(path);

@@ -33,18 +33,38 @@ function load(path: string, uid: number | null): string | null {
   );
 }
 
+/** A token that was put into the file. */
+export interface Replaced {
+  readonly token: string;
+  /** Why it may not outlive a loss of power; `null` when it does. */
+  readonly doubt: string | null;
+}
+
 /**
  * Puts a new token into the file, in one step: a reader finds the one or the other.
  *
- * @throws {PosternError} `permission_denied` when something else stands there, `storage_full` when it cannot be written.
+ * @returns What the file holds now.
+ * @throws {PosternError} `permission_denied` when something else stands there, `storage_full` when it cannot be
+ * written; then it holds what it held.
  */
-export function replaceToken(path: string, uid: number | null): string {
+export function replaceToken(path: string, uid: number | null): Replaced {
+  const token = newToken();
   try {
-    return create(path, uid);
+    replaceOwnFile(path, token, { uid });
+    return { token, doubt: null };
   } catch (error) {
-    if (error instanceof PosternError) throw error;
     const why = error instanceof Error ? error.message : String(error);
+    if (holds(path, uid, token)) return { token, doubt: why };
+    if (error instanceof PosternError) throw error;
     throw new PosternError("storage_full", `writing the token: ${path} cannot be replaced: ${why}`);
+  }
+}
+
+function holds(path: string, uid: number | null, token: string): boolean {
+  try {
+    return load(path, uid) === token;
+  } catch {
+    return false;
   }
 }
 
@@ -55,8 +75,12 @@ export function tokenAgeMs(path: string, nowMs: number): number {
 }
 
 function create(path: string, uid: number | null): string {
-  const token = crypto.getRandomValues(new Uint8Array(32)).toHex();
-  // Without a newline: clients of the AXON spec send what the file holds.
+  const token = newToken();
   replaceOwnFile(path, token, { uid });
   return token;
+}
+
+/** Without a newline: clients of the AXON spec send what the file holds. */
+function newToken(): string {
+  return crypto.getRandomValues(new Uint8Array(32)).toHex();
 }

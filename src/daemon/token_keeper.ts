@@ -87,16 +87,36 @@ export class TokenKeeper {
   /**
    * Replaces the owner token; the one before is taken for `tokens.rotation_grace_secs`.
    *
-   * @throws PosternError `storage_full`, `permission_denied`; then nothing has changed.
+   * @throws PosternError `storage_full`, `permission_denied`; then nothing has changed. Where the file lies only the
+   * log says.
    */
   rotate(): Rotated {
+    try {
+      return this.#replace();
+    } catch (error) {
+      const { code, message } = refusalOf(error);
+      this.#options.log.error("cannot rotate the owner token", { reason: message });
+      throw new PosternError(
+        code,
+        "writing the token: its file cannot be replaced; the log says why",
+      );
+    }
+  }
+
+  #replace(): Rotated {
     const { path, uid, tokens, clock, log, settings, endRevoked } = this.#options;
     const graceMs = settings().rotation_grace_secs * 1000;
-    this.#token = replaceToken(path, uid);
+    const { token, doubt } = replaceToken(path, uid);
+    this.#token = token;
+    // Taken before, so that the old one is valid for no less than is told.
+    const old_valid_until = clock.now() + graceMs;
     tokens.replaceOwner(this.#token, graceMs);
     endRevoked();
-    log.info("rotated the owner token", { grace_ms: graceMs });
-    return { token: this.#token, old_valid_until: clock.now() + graceMs };
+    if (doubt === null) log.info("rotated the owner token", { grace_ms: graceMs });
+    else {log.warn("rotated the owner token, which may not outlive a loss of power", {
+        reason: doubt,
+      });}
+    return { token: this.#token, old_valid_until };
   }
 
   /** With `tokens.rotation_days`: replaces the owner token once its file is that old. Never throws. */
@@ -105,7 +125,7 @@ export class TokenKeeper {
     const days = settings().rotation_days;
     try {
       if (days === 0 || tokenAgeMs(path, clock.now()) < days * DAY_MS) return;
-      this.rotate();
+      this.#replace();
       this.#note("token.rotate", "ok");
     } catch (error) {
       // It is tried again with the next look; until then the old one goes on.

@@ -64,6 +64,23 @@ Deno.test("a line that is no entry of the audit is shown as it is", async () => 
   }
 });
 
+Deno.test("a count is of refusals, and of lines where lines were lost", async () => {
+  const directory = Deno.makeTempDirSync({ prefix: "postern_" });
+  try {
+    Deno.mkdirSync(`${directory}/log`);
+    const entries = [["auth.login", 1], ["audit.refused", 7], ["audit.lost", 1], ["audit.lost", 2]];
+    const lines = entries.map(([op, count]) =>
+      JSON.stringify({ ts: "t", op, outcome: "o", count })
+    );
+    Deno.writeTextFileSync(`${directory}/log/audit.jsonl`, `${lines.join("\n")}\n`);
+    const { stdout } = await postern(["audit", "--dir", directory]);
+    const told = stdout.trimEnd().split("\n").map((line) => line.split("  ").at(-1));
+    assertEquals(told, ["1 refusal", "7 refusals", "1 line", "2 lines"]);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
 Deno.test("audit without a file says where it would be", async () => {
   const { code, stdout, stderr } = await postern(["audit", "--dir", "/nowhere"]);
   assertEquals([code, stdout], [1, ""]);

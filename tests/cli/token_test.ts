@@ -1,8 +1,9 @@
 /** `token`, `--token-file` and `metrics`, by the real program against a daemon in the test. */
 
-import { assert, assertEquals, assertMatch, assertNotEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertNotEquals, assertThrows } from "@std/assert";
 import { type Finished, postern } from "../support/cli.ts";
 import { startTestDaemon, type TestDaemon } from "../support/in_process.ts";
+import { TestDirectory } from "../support/process.ts";
 
 const SECRET = /^pst_[0-9a-f]{16}_[0-9a-f]{64}$/;
 
@@ -24,6 +25,56 @@ Deno.test("token create prints the secret alone on stdout, and the rest on stder
   const json = JSON.parse((await run(more)).stdout);
   assertMatch(json.token, SECRET);
   assertEquals([json.name, json.scopes, json.expires_at], ["more", ["admin", "serve"], null]);
+});
+
+Deno.test("token create --output puts the secret into a new file for its owner only", async () => {
+  await using daemon = await startTestDaemon();
+  const run = runner(daemon);
+  const file = `${daemon.directory}/clients/ci.token`;
+  const create = (name: string, ...more: string[]) =>
+    run(["token", "create", name, "--scope", "read", "--output", file, ...more]);
+  const { code, stdout, stderr } = await create("ci");
+  assertEquals([code, stdout], [0, ""], stderr);
+  const text = Deno.readTextFileSync(file);
+  assertMatch(text.trimEnd(), SECRET);
+  assertEquals(Deno.statSync(file).mode! & 0o777, 0o600);
+  assert(stderr.includes(file) && !stderr.includes(text.trim().slice(21)), stderr);
+  const again = await create("more");
+  assertEquals([again.code, again.stdout], [1, ""]);
+  assert(again.stderr.includes(`"${file}" is there already`), again.stderr);
+  assertEquals(Deno.readTextFileSync(file), text);
+  const { tokens } = JSON.parse((await run(["token", "list", "--json"])).stdout);
+  assertEquals(tokens.length, 1, "none was made that could be put nowhere");
+  Deno.removeSync(file);
+  assertEquals((await create("ci")).code, 1);
+  assertThrows(() => Deno.statSync(file), Deno.errors.NotFound);
+  const json = JSON.parse((await create("more", "--json")).stdout);
+  assertEquals([json.name, json.file, "token" in json], ["more", file, false]);
+});
+
+Deno.test("a token file that others may read is warned of, unless it lies in the daemon's directory", async () => {
+  await using daemon = await startTestDaemon();
+  await using elsewhere = new TestDirectory();
+  const run = runner(daemon);
+  const secret = (await run(["token", "create", "reader", "--scope", "read"])).stdout;
+  const [open, own] = [elsewhere.beside("open.token"), elsewhere.beside("own.token")];
+  for (const [path, mode] of [[open, 0o640], [own, 0o600]] as const) {
+    Deno.writeTextFileSync(path, secret);
+    Deno.chmodSync(path, mode);
+  }
+  const warning =
+    `the token file "${open}" must be for its owner only (mode 0600), and has mode 0640`;
+  const ways = [
+    run(["inbox", "--token-file", open]),
+    run(["inbox"], { env: { POSTERN_TOKEN_FILE: open } }),
+    run(["metrics"], { env: { POSTERN_TOKEN_FILE: open } }),
+  ];
+  for (const { code, stderr } of await Promise.all(ways)) {
+    assertEquals([code, stderr], [0, `postern: warning: ${warning}\n`]);
+  }
+  const { stderr } = await run(["inbox", "--json", "--token-file", open]);
+  assertEquals(JSON.parse(stderr), { warning: { message: warning } });
+  assertEquals((await run(["inbox", "--token-file", own])).stderr, "");
 });
 
 Deno.test("token list shows every token and no secret; token revoke takes an id or a name", async () => {
@@ -106,6 +157,7 @@ for (
     [["token", "create", "x"], "--scope is missing"],
     [["token", "create", "x", "--scope", "read", "--expires", "3 weeks"], "--expires is a time"],
     [["token", "create", "x", "--scope", "read", "--expires", "0d"], "--expires is a time"],
+    [["token", "list", "--output", "x"], "--output goes with create"],
     [["token", "revoke"], "revoke needs an ID or NAME"],
     [["token", "list", "x"], 'unexpected argument "x"'],
     [["token", "rotate", "x"], 'unexpected argument "x"'],

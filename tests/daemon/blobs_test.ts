@@ -37,6 +37,7 @@ async function* chunks(...sizes: number[]): AsyncGenerator<Uint8Array> {
 class Files implements AsyncDisposable {
   readonly blobs: BlobFiles;
   nowMs = 1_000_000;
+  readonly errors: string[] = [];
 
   constructor(readonly directory: string, options: Partial<BlobOptions>) {
     this.blobs = new BlobFiles({
@@ -45,6 +46,7 @@ class Files implements AsyncDisposable {
       maxBytes: () => 1000,
       retentionMs: 60_000,
       now: () => this.nowMs,
+      log: { debug() {}, info() {}, warn() {}, error: (message) => this.errors.push(message) },
       ...options,
     });
   }
@@ -302,7 +304,82 @@ Deno.test("a link that appears later in a blob's place is not followed", async (
   const path = join(daemon.directory, "blobs", body.blob.hash);
   Deno.removeSync(path);
   Deno.symlinkSync(daemon.tokenPath, path);
-  assertEquals((await http.json(body.blob.url)).status, 403);
+  const { status, body: { error } } = await http.json(body.blob.url);
+  assertEquals([status, error.code], [500, "internal"]);
+});
+
+Deno.test("a blob whose file others may read is not given, and only the log says where it lies", async () => {
+  await using daemon = await startTestDaemon();
+  using http = new HttpSocket(daemon.directory);
+  const { body } = await http.json("/blobs", { method: "POST", body: "content" });
+  const path = join(daemon.directory, "blobs", body.blob.hash);
+  Deno.chmodSync(path, 0o644);
+  const { status, body: { error } } = await http.json(body.blob.url);
+  assertEquals([status, error.code], [500, "internal"]);
+  assert(!JSON.stringify(error).includes(daemon.directory), error.message);
+  assertEquals((await http.fetch(body.blob.url, { method: "HEAD" })).status, 500);
+  const reasons = daemon.logged.map(({ fields }) => String(fields?.error));
+  assert(reasons.some((reason) => reason.includes(path)), reasons.join());
+  Deno.chmodSync(path, 0o600);
+  assertEquals(await http.text(body.blob.url), "content");
+});
+
+Deno.test("no answer says where the files lie when one of an upload's cannot be made", async () => {
+  await using daemon = await startTestDaemon();
+  using http = new HttpSocket(daemon.directory);
+  Deno.symlinkSync("nowhere", join(daemon.directory, "blobs", "upload-1.new"));
+  const { status, body: { error } } = await http.json("/blobs", { method: "POST", body: "x" });
+  assertEquals([status, error.code], [500, "internal"]);
+  assert(!JSON.stringify(error).includes(daemon.directory), error.message);
+});
+
+Deno.test("whoever has a blob already is told so, and not sent it again", async () => {
+  await using daemon = await startTestDaemon();
+  using http = new HttpSocket(daemon.directory);
+  const { body } = await http.json("/blobs", { method: "POST", body: "content" });
+  const etag = `"${body.blob.hash}"`;
+  const ask = (given: string, path = body.blob.url) =>
+    http.fetch(path, { headers: { "if-none-match": given } });
+  for (const given of [etag, `W/${etag}`, `"other", ${etag}`, "*"]) {
+    const answer = await ask(given);
+    assertEquals([answer.status, await answer.text()], [304, ""], given);
+    assertEquals(answer.headers.get("etag"), etag);
+    assertEquals(answer.headers.get("cache-control"), "private, max-age=31536000, immutable");
+  }
+  const answer = await ask('"other"');
+  assertEquals([answer.status, await answer.text()], [200, "content"]);
+  assertEquals(answer.headers.get("cache-control"), "private, max-age=31536000, immutable");
+  const missing = await ask("*", `/blobs/${EMPTY}`);
+  assertEquals([missing.status, (await missing.json()).error.code], [404, "not_found"]);
+});
+
+Deno.test("bytes are counted as they pass, also of what is refused or not taken to its end", async () => {
+  await using daemon = await startTestDaemon({ config: { limits: { blob_bytes: 8 * MEBIBYTE } } });
+  using http = new HttpSocket(daemon.directory);
+  const counts = async () => {
+    const text = await http.text("/metrics");
+    return ["received", "sent"].map((way) =>
+      Number(
+        new RegExp(`^postern_socket_bytes_total\\{direction="${way}"\\} (\\d+)$`, "m").exec(
+          text,
+        )![1],
+      )
+    ) as [number, number];
+  };
+  const { body } = await http.json("/blobs", { method: "POST", body: random(8 * MEBIBYTE) });
+  const [received, sent] = await counts();
+  const tooLong = ReadableStream.from(chunks(6 * MEBIBYTE, 6 * MEBIBYTE));
+  assertEquals((await http.json("/blobs", { method: "POST", body: tooLong })).status, 413);
+  const answer = await http.fetch(body.blob.url);
+  const reader = answer.body!.getReader();
+  await reader.read();
+  const [after, passing] = await counts();
+  assert(after - received > 6 * MEBIBYTE, `${after - received} bytes came`);
+  assert(passing > sent && passing - sent < 8 * MEBIBYTE, `${passing - sent} bytes were taken`);
+  await reader.cancel();
+  assertEquals((await (await http.fetch(body.blob.url)).bytes()).length, 8 * MEBIBYTE);
+  const [, whole] = await counts();
+  assert(whole - passing >= 8 * MEBIBYTE, `${whole - passing} bytes were taken`);
 });
 
 Deno.test("a blob is on disk under its name before it is answered", async () => {
@@ -482,11 +559,29 @@ Deno.test("a blob expires with the retention, unless it is put again", async () 
 Deno.test("a blob that was removed by hand is not found, and can be put again", async () => {
   await using files = await Files.make();
   const { hash } = await files.blobs.put(chunks(3), 0, "owner");
-  Deno.removeSync(join(files.directory, "blobs", hash));
-  assertEquals(codeOf(() => files.blobs.open(hash, "owner")), "not_found");
-  await files.blobs.put(chunks(3), 0, "owner");
+  const ways = [() => files.blobs.find(hash), () => files.blobs.open(hash, "owner")];
+  for (const way of ways) {
+    Deno.removeSync(join(files.directory, "blobs", hash));
+    assertEquals(codeOf(way), "not_found");
+    assertEquals(files.blobs.counters, { count: 0, bytes: 0 });
+    await files.blobs.put(chunks(3), 0, "owner");
+  }
   await files.blobs.open(hash, "owner").content.cancel();
   assertEquals(files.blobs.counters, { count: 1, bytes: 3 });
+});
+
+Deno.test("a blob whose file was cut is none any more, the log says so, and it can be put again", async () => {
+  await using files = await Files.make();
+  const { hash } = await files.blobs.put(chunks(3), 0, "owner");
+  const ways = [() => files.blobs.find(hash), () => files.blobs.open(hash, "owner")];
+  for (const way of ways) {
+    Deno.truncateSync(join(files.directory, "blobs", hash), 2);
+    assertEquals(codeOf(way), "not_found");
+    assertEquals([files.names, files.blobs.counters], [[], { count: 0, bytes: 0 }]);
+    await files.blobs.put(chunks(3), 0, "owner");
+  }
+  assertEquals(files.errors, Array(2).fill("a blob is not as long as it was; it is removed"));
+  assertEquals((await new Response(files.blobs.open(hash, "owner").content).bytes()).length, 3);
 });
 
 Deno.test("what was put is there after a restart, and foreign names are left alone", async () => {

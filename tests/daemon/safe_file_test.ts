@@ -2,7 +2,12 @@
 
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { PosternError } from "../../src/core/errors.ts";
-import { openOwnFile, readOwnFile, replaceOwnFile } from "../../src/daemon/safe_file.ts";
+import {
+  openOwnFile,
+  readOwnFile,
+  replaceOwnFile,
+  storageRefusal,
+} from "../../src/daemon/safe_file.ts";
 import { fileCalls } from "../support/file_calls.ts";
 import { TestDirectory } from "../support/process.ts";
 
@@ -100,4 +105,15 @@ Deno.test("a file that was replaced is on disk under its name: text, rename and 
   await using directory = new TestDirectory();
   const calls = fileCalls(() => replaceOwnFile(directory.at("own"), "text", { uid }));
   assertEquals(calls, ["truncate", "sync file", "rename own", "sync directory"]);
+});
+
+Deno.test("what a full disk says is told without the path", () => {
+  const said = "No space left on device (os error 28): open '/secret/blobs/upload-1.new'";
+  const { code, message } = storageRefusal("POST /blobs", new Error(said))!;
+  assertEquals(code, "storage_full");
+  assertEquals(
+    message,
+    "POST /blobs: the disk takes no more: No space left on device (os error 28)",
+  );
+  assertEquals(storageRefusal("POST /blobs", new Error("os error 5")), null);
 });

@@ -10,10 +10,16 @@ import {
 } from "@std/assert";
 import { PosternError } from "../../src/core/errors.ts";
 import { SCOPES } from "../../src/core/principal.ts";
+import { Tokens } from "../../src/core/tokens.ts";
+import { SECRETS } from "../../src/daemon/secrets.ts";
+import { TokenKeeper } from "../../src/daemon/token_keeper.ts";
 import { OPERATIONS } from "../../src/operations/registry.ts";
+import { watch } from "../support/file_calls.ts";
 import { expectError } from "../support/expect.ts";
 import { makeRuntimeDirectory, startTestDaemon, type TestDaemon } from "../support/in_process.ts";
 import type { Line, RawClient } from "../support/raw_client.ts";
+import { TestDirectory } from "../support/process.ts";
+import { openTestLog } from "../support/test_log.ts";
 import { TALKERS } from "../support/talkers.ts";
 
 const DAY_MS = 86_400_000;
@@ -204,6 +210,33 @@ Deno.test("token.rotate puts a new owner token into the file; the old one is tak
   assertEquals((await current.ask({ cmd: "inbox" })).ok, true);
 });
 
+Deno.test("the old owner token is valid for as long as token.rotate says, however long it takes", async () => {
+  await using directory = new TestDirectory();
+  let nowMs = 1_000_000;
+  const clock = { now: () => nowMs++ };
+  const { log } = openTestLog();
+  const tokens = new Tokens("ab".repeat(32), {
+    documents: log,
+    clock,
+    secrets: SECRETS,
+    stored: [],
+  });
+  const keeper = new TokenKeeper({
+    path: directory.at("ipc-token"),
+    uid: Deno.uid(),
+    token: "ab".repeat(32),
+    tokens,
+    clock,
+    log: { debug() {}, info() {}, warn() {}, error() {} },
+    audit: { note() {} },
+    settings: () => ({ rotation_days: 0, rotation_grace_secs: 60 }),
+    endRevoked: () => void (nowMs += 1000),
+  });
+  const { old_valid_until } = keeper.rotate();
+  keeper.close();
+  assert(old_valid_until <= tokens.nextEndMs!, `${old_valid_until} and ${tokens.nextEndMs}`);
+});
+
 Deno.test("without a grace the old owner token ends with the answer", async () => {
   await using daemon = await startTestDaemon({ config: { tokens: { rotation_grace_secs: 0 } } });
   const old = daemon.token;
@@ -211,6 +244,50 @@ Deno.test("without a grace the old owner token ends with the answer", async () =
   assertEquals((await client.ask({ cmd: "token.rotate" })).token, daemon.token);
   assertEquals(await client.untilClosed(), []);
   assertEquals(await answerTo(daemon, old), "auth_failed");
+});
+
+Deno.test("a token that is in its file is valid, also when its name may not outlive a loss of power", async () => {
+  await using daemon = await startTestDaemon();
+  const old = daemon.token;
+  using client = await daemon.v2();
+  let refused = 0;
+  let reply: Line;
+  {
+    using _watching = watch([], (call) => {
+      if (call !== "sync directory") return;
+      refused++;
+      throw new Error("refused by the test");
+    });
+    reply = await client.ask({ cmd: "token.rotate" });
+  }
+  assertEquals([reply.ok, refused > 0], [true, true], JSON.stringify(reply));
+  assertEquals(Deno.readTextFileSync(daemon.tokenPath), reply.token);
+  assertNotEquals(reply.token, old);
+  for (const token of [reply.token, old]) assertEquals(await answerTo(daemon, token), "accepted");
+  const warned = daemon.logged.filter(({ level }) => level === "warn");
+  assertEquals(warned.map(({ fields }) => fields), [{ reason: "refused by the test" }]);
+});
+
+Deno.test("a token that cannot be replaced goes on, and only the log says where its file lies", async () => {
+  await using daemon = await startTestDaemon();
+  const old = daemon.token;
+  using client = await daemon.v2();
+  const rotate = async () => JSON.stringify(await client.ask({ cmd: "token.rotate" }));
+  const isRefused = (text: string, code: string) => {
+    assert(text.includes(code) && !text.includes(daemon.directory), text);
+  };
+  Deno.mkdirSync(`${daemon.tokenPath}.new`);
+  isRefused(await rotate(), "permission_denied");
+  {
+    using _watching = watch([], (call) => {
+      if (call === "rename ipc-token") throw new Error(`no rename of ${daemon.tokenPath}`);
+    });
+    isRefused(await rotate(), "storage_full");
+  }
+  assertEquals([daemon.token, Deno.readTextFileSync(daemon.tokenPath)], [old, old]);
+  const reasons = daemon.logged.filter(({ level }) => level === "error")
+    .map(({ fields }) => String(fields?.reason));
+  assertEquals(reasons.map((reason) => reason.includes(daemon.directory)), [true, true]);
 });
 
 Deno.test("clients that read the token file each time go on without failure while it is rotated", async () => {

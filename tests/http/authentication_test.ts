@@ -145,6 +145,8 @@ Deno.test("with trust_socket nobody needs a token, and a wrong one is still refu
   const socket = await http.socket();
   assertEquals((await socket.ask("event.read")).result.events, []);
   assertEquals((await http.ask("/metrics", { token: "wrong" })).status, 403);
+  const refused = daemon.audit().filter(({ outcome }) => outcome === "auth_failed");
+  assertEquals(refused.map(({ token_id }) => token_id), [null]);
 });
 
 Deno.test("a revoked token's streams and WebSockets end, and it opens nothing any more", async () => {

@@ -32,9 +32,13 @@ function toText(line: string): string {
     transport,
     originator,
     on_behalf_of === undefined ? null : `for ${on_behalf_of}`,
-    count === undefined ? null : `${count} lines`,
+    count === undefined ? null : counted(count, op === "audit.lost" ? "line" : "refusal"),
   ];
   return printable(parts.filter((part) => part !== null && part !== undefined).join("  "));
+}
+
+function counted(count: unknown, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }
 
 /** As it was written, unless somebody else wrote there. */

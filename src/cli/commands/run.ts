@@ -37,7 +37,8 @@ export const command: Command = {
   },
 };
 
-async function orderOf({ args: [program = "", ...args], values }: Context): Promise<RunnerOrder> {
+async function orderOf(context: Context): Promise<RunnerOrder> {
+  const { args: [program = "", ...args], values } = context;
   const name = values.text("name");
   if (name === undefined) throw new UsageError("--name RUNNER is missing");
   const found = findProgram(program, Deno.env.get("PATH") ?? "", Deno.cwd());
@@ -58,5 +59,5 @@ async function orderOf({ args: [program = "", ...args], values }: Context): Prom
     concurrency: values.integer("concurrency", [1, MAX_CONCURRENCY]) ?? 4,
     graceMs: 1000 * grace,
   };
-  return { job, kind, ...await tokenFrom(values) };
+  return { job, kind, ...await tokenFrom(context) };
 }

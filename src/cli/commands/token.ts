@@ -1,13 +1,14 @@
 /**
  * `postern token`: tokens beside the owner's, with scopes of their own, and a new one for the owner.
  *
- * A secret is printed once, alone on stdout, so that it can go straight into a file.
+ * A secret is told once: in a new file that is the owner's alone, or alone on stdout.
  */
 
-import { shown } from "../../client/errors.ts";
+import { PosternError, shown } from "../../client/errors.ts";
 import type { Command, Context } from "../command.ts";
 import { EXIT, UsageError } from "../exit_codes.ts";
 import { columns } from "../format.ts";
+import { printable } from "../output.ts";
 import { withClient } from "../session.ts";
 
 interface Token {
@@ -25,20 +26,27 @@ const SCOPES = ["read", "send", "write", "serve", "admin"];
 
 export const command: Command = {
   name: "token",
-  usage: ["create NAME --scope SCOPE,... [--expires 30d]", "list", "revoke ID|NAME", "rotate"],
+  usage: [
+    "create NAME --scope SCOPE,... [--expires 30d] [--output FILE]",
+    "list",
+    "revoke ID|NAME",
+    "rotate",
+  ],
   summary: "Make, list and revoke tokens; replace the owner's.",
   details: [
-    "Scopes: read, send, write (records), serve (answer for others), admin. A token is shown once,",
-    "when it is made; whoever has it uses it by --token-file or POSTERN_TOKEN_FILE. `rotate` puts",
-    "a new owner token into the token file; the old one is valid a little longer, for those who",
-    "have read it already (tokens.rotation_grace_secs).",
+    "Scopes: read, send, write (records), serve (answer for others), admin. A token is told once,",
+    "when it is made: --output puts it into a new file that only you can read; without, it is",
+    "printed. Whoever has it uses it by --token-file or POSTERN_TOKEN_FILE. `rotate` puts a new",
+    "owner token into the token file; the old one is valid a little longer, for those who have",
+    "read it already (tokens.rotation_grace_secs).",
   ],
   options: [
     { name: "scope", value: "SCOPE", many: true, choices: SCOPES, help: "what it may do" },
     { name: "expires", value: "TIME", help: "how long it is valid: 90s, 15m, 12h, 30d (for ever)" },
+    { name: "output", short: "o", value: "FILE", help: "a new file for the token, mode 0600" },
   ],
   examples: [
-    "token create ci --scope read,send --expires 30d > ci.token",
+    "token create ci --scope read,send --expires 30d --output ci.token",
     "tail --token-file ci.token",
     "token revoke ci",
   ],
@@ -47,6 +55,9 @@ export const command: Command = {
   run(context) {
     const [action, reference] = context.args;
     if (action === "create") return create(context, required(action, reference, "a NAME"));
+    if (context.values.text("output") !== undefined) {
+      throw new UsageError("--output goes with create");
+    }
     if (action === "revoke") return revoke(context, required(action, reference, "an ID or NAME"));
     if (reference !== undefined) throw new UsageError(`unexpected argument ${shown(reference)}`);
     if (action === "list") return list(context);
@@ -62,15 +73,48 @@ function create(context: Context, name: string): Promise<number> {
   const expires_in_secs = values.seconds("expires");
   return withClient(context, async (client) => {
     const params = { name, scopes, ...(expires_in_secs === undefined ? {} : { expires_in_secs }) };
-    const made = await client.call<Token & { token: string }>("token.create", params);
-    await out.result(made, ({ token }) => token);
+    const make = () => client.call<Token & { token: string }>("token.create", params);
+    const file = values.text("output");
+    const { token, ...made } = file === undefined ? await make() : await intoFile(file, make);
+    if (file === undefined) await out.result({ ...made, token }, () => token);
+    else if (out.json) await out.object({ ...made, file });
     if (!out.json) {
       const { id, expires_at } = made;
       const until = expires_at === null ? "for ever" : `until ${timeOf(expires_at)}`;
-      await out.note(`postern: made token ${id}, valid ${until}; it is not shown again`);
+      const where = file === undefined ? "it is not shown again" : `it is in ${printable(file)}`;
+      await out.note(`postern: made token ${id}, valid ${until}; ${where}`);
     }
     return EXIT.ok;
   });
+}
+
+/** Puts the token into a file that is there before it is made: a token that can be put nowhere is of no use. */
+async function intoFile<T extends { token: string }>(
+  path: string,
+  make: () => Promise<T>,
+): Promise<T> {
+  using file = newFile(path);
+  try {
+    const made = await make();
+    const text = new TextEncoder().encode(`${made.token}\n`);
+    for (let at = 0; at < text.length;) at += file.writeSync(text.subarray(at));
+    return made;
+  } catch (error) {
+    Deno.removeSync(path);
+    throw error;
+  }
+}
+
+function newFile(path: string): Deno.FsFile {
+  try {
+    return Deno.openSync(path, { write: true, createNew: true, mode: 0o600 });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    throw new PosternError(
+      "conflict",
+      `--output: "${path}" is there already, and is left as it is`,
+    );
+  }
 }
 
 function list(context: Context): Promise<number> {

@@ -57,7 +57,8 @@ export class Authentication {
   async callerOf({ headers }: Request): Promise<HttpCaller> {
     const { services } = this.#context;
     const given = authenticated(headers, services.tokens);
-    const principal = given ?? this.#context.trusted();
+    // Whoever shows a wrong one is nobody, also where nobody needs to show any.
+    const principal = given === undefined ? null : given ?? this.#context.trusted();
     const caller = new HttpCaller({
       principal,
       onBehalfOf: principal === null ? null : userIn(headers),

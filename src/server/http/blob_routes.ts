@@ -1,7 +1,8 @@
 /**
  * `POST /blobs` and `GET /blobs/<hash>`: binary payloads, kept out of the event channel.
  *
- * Invariant: a body is streamed either way; no more of it than a chunk is held.
+ * Invariant: a body is streamed either way; no more of it than a chunk is held. Its bytes are counted as they pass,
+ * whatever becomes of the rest.
  */
 
 import { invokeOutside } from "../../operations/registry.ts";
@@ -52,13 +53,14 @@ export function blobRoutes(blobs: Blobs, services: Services): Route[] {
       method: "POST",
       path: "/blobs",
       async handle({ request, caller }) {
+        const received = ({ body }: Request) =>
+          body === null ? nothing() : counted(body, (bytes) => metrics.bytesReceived += bytes);
         const announced = Number(request.headers.get("content-length") ?? 0);
         const stored = await invokeOutside(
           PUT,
           { services, caller },
-          () => blobs.put(request.body ?? nothing(), announced, caller.principal!.tokenId),
+          () => blobs.put(received(request), announced, caller.principal!.tokenId),
         );
-        metrics.bytesReceived += stored.bytes;
         const blob = { ...stored, url: `/blobs/${stored.hash}` };
         const response = jsonResponse({ blob }, 201);
         response.headers.set("location", blob.url);
@@ -69,19 +71,24 @@ export function blobRoutes(blobs: Blobs, services: Services): Route[] {
       method: "GET",
       path: "/blobs/:hash",
       async handle({ request, params, caller, answers }) {
+        const etag = `"${params.hash}"`;
+        const isKnown = isAmong(etag, request.headers.get("if-none-match"));
+        const isWanted = request.method !== "HEAD" && !isKnown;
         const { bytes, content } = await invokeOutside(
           GET,
           { services, caller },
-          () => find(blobs, { request, params, tokenId: caller.principal!.tokenId }),
+          () => find(blobs, { isWanted, params, tokenId: caller.principal!.tokenId }),
         );
-        if (content !== null) metrics.bytesSent += bytes;
-        return new Response(content === null ? null : answers.stream(content, blobs.idleMs), {
+        // What is at a hash never changes.
+        const unchanging = { etag, "cache-control": "private, max-age=31536000, immutable" };
+        if (isKnown) return new Response(null, { status: 304, headers: unchanging });
+        const passing = content && counted(content, (bytes) => metrics.bytesSent += bytes);
+        return new Response(passing && answers.stream(passing, blobs.idleMs), {
           headers: {
+            ...unchanging,
             "content-type": "application/octet-stream",
             "content-length": String(bytes),
-            etag: `"${params.hash}"`,
-            // What is at a hash never changes; what it is, nobody here vouches for.
-            "cache-control": "private, immutable",
+            // What it is, nobody here vouches for.
             "x-content-type-options": "nosniff",
           },
         });
@@ -90,16 +97,39 @@ export function blobRoutes(blobs: Blobs, services: Services): Route[] {
   ];
 }
 
-/** For `HEAD` no file is opened: nobody would read it, and so nobody close it. */
+/** Where the content is not wanted no file is left open: nobody would read it, and so nobody close it. */
 function find(
   blobs: Blobs,
-  { request, params: { hash = "" }, tokenId }: Pick<Exchange, "request" | "params"> & {
+  { isWanted, params: { hash = "" }, tokenId }: Pick<Exchange, "params"> & {
+    readonly isWanted: boolean;
     readonly tokenId: string;
   },
 ): { readonly bytes: number; readonly content: ReadableStream<Uint8Array> | null } {
-  return request.method === "HEAD"
-    ? { ...blobs.find(hash), content: null }
-    : blobs.open(hash, tokenId);
+  return isWanted ? blobs.open(hash, tokenId) : { ...blobs.find(hash), content: null };
+}
+
+/** Whether an `If-None-Match` names it; weak or not is the same where nothing changes. */
+function isAmong(etag: string, given: string | null): boolean {
+  if (given === null) return false;
+  if (given.trim() === "*") return true;
+  return given.split(",").some((one) => one.trim().replace(/^W\//, "") === etag);
+}
+
+/** The same content; `count` is told the bytes of each part that is taken. */
+function counted(
+  content: ReadableStream<Uint8Array>,
+  count: (bytes: number) => void,
+): ReadableStream<Uint8Array> {
+  const reader = content.getReader();
+  return new ReadableStream({
+    async pull(controller) {
+      const { done, value } = await reader.read();
+      if (done) return controller.close();
+      count(value.byteLength);
+      controller.enqueue(value);
+    },
+    cancel: (reason) => reader.cancel(reason),
+  }, { highWaterMark: 0 });
 }
 
 async function* nothing(): AsyncGenerator<Uint8Array> {}

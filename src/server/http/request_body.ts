@@ -2,16 +2,19 @@
  * Bodies that are read whole, as text, and what is done with them until it is answered.
  *
  * Bounds: one body as its route says, and `TOTAL_BYTES` of all that are read or carried out at once, of which one token
- * has a quarter and the owner's has one kept; so long for a part of it, and for all. Whoever has shown no token has less of everything, and cannot take it from those who have. On a
- * stop one that is not whole after `PATIENCE_MS` is not waited for.
+ * has a quarter, for one body as for several, and the owner's has one kept; so long for a part of it, and for all.
+ * Whoever has shown no token has less of everything, and takes at most 256 KiB of the total (`MAX_STRANGERS` bodies of
+ * `STRANGER_BYTES`). On a stop one that is not whole after `PATIENCE_MS` is not waited for.
  */
 
 import { PosternError } from "../../core/errors.ts";
 import { Places, quarters } from "../../core/places.ts";
+import { OWNER_ID } from "../../core/principal.ts";
 import type { Exchange } from "./route.ts";
 
 /** Bytes of all bodies that are held at once. */
 const TOTAL_BYTES = 64 * 1024 * 1024;
+const SHARES = quarters(TOTAL_BYTES);
 /** On a stop, how long the rest of a body is waited for. */
 const PATIENCE_MS = 1000;
 /** How long the next part of a body may take, and all of it together. */
@@ -42,7 +45,7 @@ export class RequestBodies {
   readonly #options: RequestBodiesOptions;
   readonly #inUse = new Set<Use>();
   #strangers = 0;
-  readonly #bytes = new Places({ of: "bodies", what: "bytes", ...quarters(TOTAL_BYTES) });
+  readonly #bytes = new Places({ of: "bodies", what: "bytes", ...SHARES });
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: RequestBodiesOptions) {
@@ -79,6 +82,8 @@ export class RequestBodies {
     const requireSize = (bytes: number) => {
       if (isStranger && bytes > STRANGER_BYTES) throw needsToken();
       if (bytes > maxBytes) throw tooLarge(maxBytes);
+      // There will never be room for it: that is no reason to try again.
+      if (tokenId !== OWNER_ID && bytes > SHARES.perToken) throw tooLargeForToken(SHARES.perToken);
     };
     requireSize(Number(request.headers.get("content-length") ?? 0));
     if (isStranger && this.#strangers >= MAX_STRANGERS) throw tooManyStrangers();
@@ -178,6 +183,14 @@ function tooManyStrangers(): PosternError {
     "too_many",
     `at most ${MAX_STRANGERS} requests without a token may have a body at once`,
     { limit: MAX_STRANGERS },
+  );
+}
+
+function tooLargeForToken(limit: number): PosternError {
+  return new PosternError(
+    "too_large",
+    `a body must be at most ${limit} bytes unless the owner sends it, this one is longer`,
+    { limit },
   );
 }
 
