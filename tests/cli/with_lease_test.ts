@@ -268,10 +268,17 @@ Deno.test("who slept through the end of the lease ends the program, even if that
   assertEquals((await leases(client)).length, 1);
 });
 
-Deno.test("a program that is not there is 127, bad times and names are told", async () => {
+Deno.test("a program that is not there is 127, one that cannot be run 126, bad times and names are told", async () => {
   await using daemon = await startTestDaemon();
   const missing = await once(daemon, [], "no-such-program");
   assertEquals(missing.code, 127);
+  const place = await Deno.makeTempDir();
+  await Deno.writeTextFile(`${place}/noexec.sh`, "#!/bin/sh\n", { mode: 0o644 });
+  for (const [program, code] of [["noexec.sh", 126], [".", 126], ["none.sh", 127]] as const) {
+    const found = await once(daemon, [], `${place}/${program}`);
+    assertEquals([found.code, found.stdout], [code, ""], found.stderr);
+  }
+  await Deno.remove(place, { recursive: true });
   for (const bad of [["--ttl", "never"], ["--ttl", "2d"], ["--timeout", "1s"]]) {
     const { code, stderr } = await once(daemon, bad, "true");
     assertEquals(code, 2);
