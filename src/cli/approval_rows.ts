@@ -33,13 +33,13 @@ interface Row {
 export class ApprovalRows {
   /** A line for the last thing that happened to a request; gone with the next request that comes or goes. */
   message = "";
-  isAway = false;
+  #isAway = false;
   readonly #mark: (text: string) => string;
   readonly #answered = new Set<string>();
   #rows: readonly Row[] = [];
   #hasMore = false;
   #chosen: string | null = null;
-  /** Which was chosen where it was drawn last. */
+  /** Which was chosen where it was drawn last, if there was room for it. */
   #drawn: string | null = null;
   /** Whether one may be chosen without a person doing it. */
   #choosesItself = true;
@@ -49,6 +49,17 @@ export class ApprovalRows {
   /** @param mark Makes text stand out. */
   constructor(mark: (text: string) => string) {
     this.#mark = mark;
+  }
+
+  /** Whether there is no daemon now. */
+  get isAway(): boolean {
+    return this.#isAway;
+  }
+
+  /** What happened before the daemon went away is no news behind it; that a person has to choose still is. */
+  set isAway(isAway: boolean) {
+    if (isAway && !this.#isAway && this.#choosesItself) this.message = "";
+    this.#isAway = isAway;
   }
 
   /** The request that an answer now would be for; `null` while none is seen to be chosen. */
@@ -106,9 +117,9 @@ export class ApprovalRows {
     this.#detailTop = null;
   }
 
-  /** The lines, which fit. @param now Milliseconds since 1970, from which the time left is told. */
+  /** The lines, which fit; where there is little room the chosen one goes first. @param now Milliseconds since 1970, from which the time left is told. */
   draw(size: TerminalSize, now: number): string[] {
-    this.#drawn = this.#chosen;
+    this.#drawn = null;
     const row = this.#rows[this.#at];
     const isDetail = this.#detailTop !== null && row !== undefined;
     const note = this.isAway ? "the daemon is away; waiting for it to come back" : this.message;
@@ -122,14 +133,16 @@ export class ApprovalRows {
     const count = this.#rows.length;
     if (count === 0) return [cut("-- nothing waits for your approval; q ends", columns)];
     const keys = "arrows choose, y approves, n denies, d shows all, q ends";
-    const lines = [
+    const heads = [
       cut(`-- ${count}${this.#hasMore ? " and more" : ""} waiting; ${keys}`, columns),
       cut(`  ${cells(["LEFT", "TOOL", "FROM", "INPUT", "RATIONALE"], columns - 2)}`, columns),
-    ];
-    const room = Math.max(1, rows - lines.length);
+    ].slice(0, Math.max(0, rows - 1));
+    const room = rows - heads.length;
     const first = Math.max(0, Math.min(this.#at - (room >> 1), count - room));
     const shown = this.#rows.slice(first, first + room);
-    return [...lines, ...shown.map((row) => this.#drawRow(row, columns, now))];
+    const isSeen = shown.some(({ request }) => request.request_id === this.#chosen);
+    this.#drawn = isSeen ? this.#chosen : null;
+    return [...heads, ...shown.map((row) => this.#drawRow(row, columns, now))];
   }
 
   #drawRow({ request, input }: Row, columns: number, now: number): string {
@@ -151,6 +164,8 @@ export class ApprovalRows {
     const place = lines.length > room
       ? `; lines ${top + 1} to ${top + shown.length} of ${lines.length}, arrows scroll`
       : "";
+    if (shown.length > 0) this.#drawn = row.request.request_id;
+    if (rows === 1) return shown;
     return [cut(`-- y approves, n denies, d goes back${place}`, columns), ...shown];
   }
 

@@ -101,6 +101,7 @@ class Approvals {
       out: this.#out,
       draw: () => this.#rows.draw(terminalSize(), Date.now()),
       onError: this.#ended.reject,
+      marksPastes: true,
       onAway: () => keys.giveBack(),
       onBack: () => keys.take(),
     });

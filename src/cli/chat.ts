@@ -2,8 +2,8 @@
  * A conversation with a session: lines from a terminal, from a pipe, or one text; the turns' output as it comes.
  *
  * One turn at a time. On a terminal the text of others is made harmless; in a pipe it is passed on as it is. Ctrl-C
- * cancels the turn that runs; where none runs, and a second time, it ends the conversation. So does SIGTERM, which
- * cancels before.
+ * cancels the turn that runs; where none runs, and a second time, it ends the conversation. So do SIGTERM, SIGHUP and
+ * a reader of its output that has gone away, which cancel before.
  */
 
 import { PosternError } from "../client/errors.ts";
@@ -11,14 +11,14 @@ import type { Client, InboundEvent } from "../client/mod.ts";
 import type { Context } from "./command.ts";
 import { EXIT, exitCodeOf } from "./exit_codes.ts";
 import { InputLines, type Line } from "./input_lines.ts";
-import { type Interrupt, onSignals, SIGNAL_EXITS } from "./interrupt.ts";
+import { ENDING_SIGNALS, type Interrupt, onSignals, SIGNAL_EXITS } from "./interrupt.ts";
 import { OutputClosed, printable } from "./output.ts";
 import { followTurn, type TurnOutcome } from "./turn_follower.ts";
 
 /** What the daemon takes of one message. */
 const MAX_LINE_BYTES = 48 * 1024;
 const PROMPT = "> ";
-/** How long a cancellation may take before SIGTERM ends the conversation without it. */
+/** How long a cancellation may take before what is final ends the conversation without it. */
 const CANCEL_MS = 2000;
 const EXITS: Readonly<Record<TurnOutcome, number>> = {
   completed: EXIT.ok,
@@ -40,6 +40,10 @@ export class Chat {
   /** Whether what was printed last ended with its line. */
   #isAtStart = true;
   #hasText = false;
+  /** Whether the turn has left the queue. */
+  #hasStarted = false;
+  /** Why nothing can be written any more. */
+  #unread: Error | null = null;
   #isClosed = false;
 
   constructor(client: Client, context: Context, sessionId: string) {
@@ -53,7 +57,7 @@ export class Chat {
   async once(text: string): Promise<number> {
     return await this.#interruptible(async () => {
       const code = await this.#turn(text);
-      return this.#signal === "SIGTERM" ? EXIT.terminated : code;
+      return this.#isFinal ? SIGNAL_EXITS[this.#signal!] : code;
     });
   }
 
@@ -68,9 +72,9 @@ export class Chat {
         if (next === null || next.done) break;
         const code = await this.#line(next.value);
         if (!isTerminal && code !== EXIT.ok) exit = code;
-        if (this.#signal === "SIGTERM" || (!isTerminal && this.#signal !== null)) break;
+        if (this.#isOver || (!isTerminal && this.#signal !== null)) break;
       }
-      if (isTerminal) await this.#context.out.line("");
+      if (isTerminal) await this.#write("\n");
       const wasLeft = isTerminal && this.#signal === "SIGINT";
       return this.#signal === null || wasLeft ? exit : SIGNAL_EXITS[this.#signal];
     });
@@ -87,7 +91,7 @@ export class Chat {
       await this.#endLine();
       return code;
     } catch (error) {
-      if (this.#isClosed || error instanceof OutputClosed) throw error;
+      if (this.#isClosed) throw error;
       await this.#complain((error as Error).message);
       return exitCodeOf(error);
     }
@@ -97,6 +101,7 @@ export class Chat {
     const { out } = this.#context;
     this.#turnId = "";
     this.#hasText = false;
+    this.#hasStarted = false;
     this.#wantsCancel = false;
     try {
       const outcome = await followTurn(this.#client, { sessionId: this.#sessionId, text }, {
@@ -116,7 +121,12 @@ export class Chat {
   async #told(event: InboundEvent): Promise<void> {
     const { out } = this.#context;
     const { seq, buffered_at_ms, replay, gap, envelope } = event;
-    if (out.json) return await out.object({ seq, buffered_at_ms, replay, gap, envelope });
+    if (envelope.topic === "turn.queued") void this.#tellWaiting();
+    else this.#hasStarted = true;
+    if (out.json) {
+      const told = JSON.stringify({ seq, buffered_at_ms, replay, gap, envelope });
+      return await this.#write(`${told}\n`);
+    }
     const payload = envelope.payload as Readonly<Record<string, unknown>>;
     const { data } = payload;
     if (envelope.topic === "turn.delta") await this.#print(textOf(data) ?? JSON.stringify(data));
@@ -133,7 +143,7 @@ export class Chat {
     const { out } = this.#context;
     this.#hasText = true;
     this.#isAtStart = text.endsWith("\n");
-    await out.raw(out.isTerminal ? harmless(text) : text);
+    await this.#write(out.isTerminal ? harmless(text) : text);
   }
 
   /** What the runner does meanwhile interests a person only. */
@@ -141,7 +151,7 @@ export class Chat {
     const { out } = this.#context;
     if (!out.isTerminal || data === undefined) return;
     await this.#endLine();
-    await out.line(out.dim(`-- ${printable(JSON.stringify(data))}`));
+    await this.#write(`${out.dim(`-- ${printable(JSON.stringify(data))}`)}\n`);
   }
 
   async #end(reason: string): Promise<void> {
@@ -150,7 +160,7 @@ export class Chat {
   }
 
   async #endLine(): Promise<void> {
-    if (!this.#isAtStart && !this.#context.out.json) await this.#context.out.raw("\n");
+    if (!this.#isAtStart && !this.#context.out.json) await this.#write("\n");
     this.#isAtStart = true;
   }
 
@@ -159,12 +169,52 @@ export class Chat {
   }
 
   async #prompt(): Promise<void> {
-    if (!this.#context.out.json) await this.#context.out.raw(PROMPT);
+    if (!this.#context.out.json) await this.#write(PROMPT);
+  }
+
+  /** Where nobody reads any more, the turn that runs is cancelled, and its end is waited for. */
+  async #write(text: string): Promise<void> {
+    if (this.#unread !== null) return;
+    try {
+      await this.#context.out.raw(text);
+    } catch (error) {
+      this.#unread = error as Error;
+      this.#left.resolve(null);
+      if (this.#turnId !== null) this.#requestCancel();
+    }
+  }
+
+  /** Whoever waits at a terminal learns why nothing comes. */
+  async #tellWaiting(): Promise<void> {
+    const { out } = this.#context;
+    if (!out.isWatched) return;
+    const turnId = this.#turnId;
+    try {
+      const params = { session_id: this.#sessionId };
+      const { attached } = await this.#client.call("session.get", params);
+      if (attached || this.#hasStarted || this.#turnId !== turnId) return;
+      await this.#endLine();
+      await out.note(out.dim("-- no runner is attached; the turn waits"));
+    } catch {
+      // The turn goes on without the note.
+    }
+  }
+
+  /** Whether whoever asked to end does not wait for another turn. */
+  get #isFinal(): boolean {
+    return this.#signal !== null && this.#signal !== "SIGINT";
+  }
+
+  get #isOver(): boolean {
+    return this.#isFinal || this.#unread !== null;
   }
 
   async #interruptible(work: () => Promise<number>): Promise<number> {
     try {
-      return await onSignals(["SIGINT", "SIGTERM"], (signal) => this.#interrupt(signal), work);
+      const code = await onSignals(ENDING_SIGNALS, (signal) => this.#interrupt(signal), work);
+      const isTold = this.#unread === null || this.#unread instanceof OutputClosed;
+      if (!isTold && !this.#isFinal) throw this.#unread;
+      return code;
     } catch (error) {
       if (this.#signal === null || !this.#isClosed) throw error;
       return SIGNAL_EXITS[this.#signal];
@@ -174,12 +224,16 @@ export class Chat {
   #interrupt(signal: Interrupt): void {
     const isIdle = this.#turnId === null;
     // Of several the gravest counts.
-    if (this.#signal !== "SIGTERM") this.#signal = signal;
-    if (isIdle || signal === "SIGTERM") this.#left.resolve(null);
+    if (!this.#isFinal) this.#signal = signal;
+    if (isIdle || this.#isFinal) this.#left.resolve(null);
     if (isIdle) return;
     if (this.#wantsCancel) return void this.#client.close();
-    this.#wantsCancel = true;
     if (signal === "SIGINT") this.#sayCancelling();
+    this.#requestCancel();
+  }
+
+  #requestCancel(): void {
+    this.#wantsCancel = true;
     if (this.#turnId !== "") this.#cancel();
   }
 
@@ -193,11 +247,12 @@ export class Chat {
 
   /** That it is cancelled is told as an event; that it has ended before is no mistake. */
   async #cancel(): Promise<void> {
+    const turnId = this.#turnId!;
     try {
-      const params = { turn_id: this.#turnId! };
-      await this.#client.call("session.cancel", params, { timeoutMs: CANCEL_MS });
+      await this.#client.call("session.cancel", { turn_id: turnId }, { timeoutMs: CANCEL_MS });
     } catch (error) {
-      if (this.#signal === "SIGTERM") await this.#client.close();
+      if (this.#turnId !== turnId) return;
+      if (this.#isFinal || (this.#unread !== null && isTold(error))) await this.#client.close();
       else if (isTold(error)) await this.#complain((error as Error).message);
     }
   }

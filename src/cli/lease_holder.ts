@@ -6,7 +6,7 @@
  */
 
 import { PosternError } from "../client/errors.ts";
-import type { Client } from "../client/mod.ts";
+import type { Client, Subscription } from "../client/mod.ts";
 import { waitFor } from "../client/reconnect.ts";
 import { throughRestarts } from "./through_restarts.ts";
 
@@ -84,10 +84,7 @@ export class HeldLease {
         if (!isHeldByOther(error)) throw error;
         await onHeld(error);
       }
-      for await (const { envelope, gap, reset } of stream) {
-        const { name } = envelope.payload as { readonly name?: unknown };
-        if (name === wish.name || gap !== undefined || reset !== undefined) break;
-      }
+      await endOf(wish.name, stream);
     }
   }
 
@@ -130,6 +127,16 @@ export class HeldLease {
     } catch (error) {
       return error;
     }
+  }
+}
+
+/** Waits until a lease of that name has ended, or may have. The stream stays open, for it may be waited for again. */
+async function endOf(name: string, stream: Subscription): Promise<void> {
+  for (;;) {
+    const { done, value: event } = await stream.next();
+    if (done) throw new Error(`waiting for ${name}: the events have ended`);
+    const ended = event.envelope.payload as { readonly name?: unknown };
+    if (ended.name === name || event.gap !== undefined || event.reset !== undefined) return;
   }
 }
 

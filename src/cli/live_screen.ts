@@ -14,6 +14,9 @@ const AGE_MS = 1000;
 /** The second screen, without cursor and line wrap; and back. */
 const ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l";
 const LEAVE = "\x1b[?7h\x1b[?25h\x1b[?1049l";
+/** Text that is pasted stands between marks, or no longer does. */
+const MARK_PASTES = "\x1b[?2004h";
+const NO_MARKS = "\x1b[?2004l";
 /** Where a terminal does not tell. */
 const USUAL_SIZE: TerminalSize = { columns: 80, rows: 24 };
 
@@ -32,6 +35,8 @@ export interface LiveScreenOptions {
   readonly draw: () => readonly string[];
   /** The terminal is gone; nothing is painted any more. */
   readonly onError: (error: unknown) => void;
+  /** Whether keys are read, and text that is pasted has to be told from them. */
+  readonly marksPastes?: boolean;
   /** Ctrl-Z: the terminal is about to be the shell's, and is ours again. */
   readonly onAway?: () => void;
   readonly onBack?: () => void;
@@ -52,7 +57,7 @@ export class LiveScreen implements AsyncDisposable {
 
   constructor(options: LiveScreenOptions) {
     this.#options = options;
-    this.#writing = this.#write(ENTER);
+    this.#writing = this.#write(this.#enter);
     this.#ages = setInterval(this.#changed, AGE_MS);
     Deno.addSignalListener("SIGWINCH", this.#changed);
     Deno.addSignalListener("SIGTSTP", this.#stopped);
@@ -72,7 +77,15 @@ export class LiveScreen implements AsyncDisposable {
     Deno.removeSignalListener("SIGWINCH", this.#changed);
     Deno.removeSignalListener("SIGTSTP", this.#stopped);
     await this.#writing;
-    await this.#write(LEAVE);
+    await this.#write(this.#leave);
+  }
+
+  get #enter(): string {
+    return this.#options.marksPastes ? `${ENTER}${MARK_PASTES}` : ENTER;
+  }
+
+  get #leave(): string {
+    return this.#options.marksPastes ? `${NO_MARKS}${LEAVE}` : LEAVE;
   }
 
   async #paint(): Promise<void> {
@@ -90,11 +103,11 @@ export class LiveScreen implements AsyncDisposable {
     await this.#writing;
     if (this.#ended) return;
     this.#options.onAway?.();
-    await this.#write(LEAVE);
+    await this.#write(this.#leave);
     Deno.kill(Deno.pid, "SIGSTOP");
     this.#options.onBack?.();
     this.#isAway = false;
-    this.#writing = this.#write(ENTER);
+    this.#writing = this.#write(this.#enter);
     this.changed();
   }
 

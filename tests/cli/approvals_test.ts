@@ -4,7 +4,7 @@ import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path/posix";
 import type { Pending } from "../../src/cli/approval_list.ts";
 import { ApprovalRows } from "../../src/cli/approval_rows.ts";
-import { keysIn } from "../../src/cli/keys.ts";
+import { KeyReader, keysIn } from "../../src/cli/keys.ts";
 import { padded, wrapped } from "../../src/cli/text_width.ts";
 import { startTestDaemon, type TestDaemon } from "../support/in_process.ts";
 import type { Line, RawClient } from "../support/raw_client.ts";
@@ -197,6 +197,27 @@ onTerminal("text that is pasted answers nothing", async (desk) => {
   assertEquals(await terminal.ended(), 0);
 });
 
+onTerminal(
+  "one character that is pasted answers nothing, where the terminal marks it",
+  async (desk) => {
+    const id = await desk.ask("A");
+    await using terminal = await desk.open([24, 100], PLAIN);
+    await terminal.until(shows("A", { isChosen: true }));
+    assert(terminal.text.includes("\x1b[?2004h"));
+    for (const pasted of ["\x1b[200~y\x1b[201~", "\x1b[200~n"]) await terminal.type(pasted);
+    for (const rest of ["y", "\x1b[201~", "d"]) {
+      await terminal.settings();
+      await terminal.type(rest);
+    }
+    await terminal.until(({ painted }) => painted[0]!.startsWith("-- y approves"));
+    const { code } = await desk.answer(id, false);
+    assertEquals(code, undefined, "nobody has answered yet");
+    await terminal.type("q");
+    assertEquals(await terminal.ended(), 0);
+    assert(terminal.text.includes(`\x1b[?2004l${LEAVE}`));
+  },
+);
+
 onTerminal("the list is cut to the terminal's size, follows it, and marks a row", async (desk) => {
   for (let n = 0; n < 9; n++) await desk.ask(`T${n}`, { input: "x".repeat(300) });
   await using terminal = await desk.open([6, 60]);
@@ -240,13 +261,17 @@ onTerminal(
     await using terminal = await desk.open([24, 100], PLAIN);
     await terminal.until(shows("A", { isChosen: true }));
     await terminal.type("\x1a");
-    await terminal.until(({ text }) => text.endsWith(LEAVE));
+    await terminal.until(({ text }) => text.endsWith(`\x1b[?2004l${LEAVE}`));
     assertEquals(await terminal.settings(), { echo: true, lines: true });
     await terminal.proceed();
     await terminal.until(({ text }) => text.split(LEAVE).at(-1)!.includes("\x1b[J"));
+    assert(terminal.text.split(LEAVE).at(-1)!.includes("\x1b[?2004h"));
     assertEquals(await terminal.settings(), { echo: false, lines: false });
     assertEquals(await terminal.terminated(), { code: 0, echo: true, lines: true });
-    assert(terminal.text.endsWith(`${LEAVE}0 approved, 0 denied\r\n`), terminal.text.slice(-100));
+    assert(
+      terminal.text.endsWith(`\x1b[?2004l${LEAVE}0 approved, 0 denied\r\n`),
+      terminal.text.slice(-100),
+    );
   },
 );
 
@@ -255,7 +280,10 @@ onTerminal("Ctrl-\\ ends the list as Ctrl-C does, and the terminal is as it was"
   await using terminal = await desk.open([24, 100], PLAIN);
   await terminal.until(shows("A", { isChosen: true }));
   assertEquals(await terminal.terminated("\x1c"), { code: 0, echo: true, lines: true });
-  assert(terminal.text.endsWith(`${LEAVE}0 approved, 0 denied\r\n`), terminal.text.slice(-100));
+  assert(
+    terminal.text.endsWith(`\x1b[?2004l${LEAVE}0 approved, 0 denied\r\n`),
+    terminal.text.slice(-100),
+  );
 });
 
 function pending(request_id: string, more: Partial<Pending> = {}): Pending {
@@ -280,6 +308,46 @@ Deno.test("only what was drawn as chosen can be answered", () => {
   assertEquals(rows.answerable, null);
   assert(rows.draw(SIZE, 0).some((line) => line.startsWith("> 01:30     T-a ")));
   assertEquals(rows.answerable?.request_id, "a");
+});
+
+Deno.test("in few lines the chosen one goes first, so that what can be answered is seen", () => {
+  for (const message of ["", "told"]) {
+    for (const isDetail of [false, true]) {
+      const rows = new ApprovalRows((text) => text);
+      rows.replace({ pending: [pending("a"), pending("b"), pending("c")], has_more: false });
+      rows.move(1);
+      if (isDetail) rows.toggleDetails();
+      rows.message = message;
+      for (const height of [1, 2, 3]) {
+        const lines = rows.draw({ columns: 80, rows: height }, 0);
+        const isSeen = lines.some((line) => /^> .*T-b|^tool +T-b/.test(line));
+        assertEquals([lines.length, isSeen], [height, true], lines.join("\n"));
+        assertEquals(rows.answerable?.request_id, "b");
+      }
+    }
+  }
+});
+
+Deno.test("what was told before the daemon went away is no news when it is back", () => {
+  const rows = new ApprovalRows((text) => text);
+  const last = () => rows.draw({ columns: 200, rows: 24 }, 0).at(-1)!;
+  rows.replace({ pending: [pending("a"), pending("b"), pending("c")], has_more: false });
+  rows.answered("a", "approved a");
+  rows.isAway = true;
+  assert(last().startsWith("-- the daemon is away"));
+  // What is told meanwhile stays.
+  rows.message = "not known to be taken";
+  rows.isAway = true;
+  rows.isAway = false;
+  assertEquals(last(), "-- not known to be taken");
+  rows.isAway = true;
+  rows.isAway = false;
+  assert(last().includes(" T-c "), last());
+  // That a person has to choose is no news of then.
+  rows.replace({ pending: [pending("c")], has_more: false });
+  rows.isAway = true;
+  rows.isAway = false;
+  assert(last().endsWith("choose with the arrow keys"), last());
 });
 
 Deno.test("a list that was on its way does not bring back what we have answered", () => {
@@ -346,6 +414,27 @@ Deno.test("keys are told apart, and whether they came together", () => {
   ]);
   assertEquals(keysIn("y"), [{ name: "y", isAlone: true }]);
   assert(keysIn("yy").every(({ isAlone }) => !isAlone));
+});
+
+Deno.test("what a terminal marks as pasted is no key, over as many reads as it comes in", () => {
+  const text = "q\x1b[200~y\n\x1b[201~d\x1b[A";
+  for (let size = 1; size <= text.length; size++) {
+    const keys = new KeyReader();
+    const read: string[] = [];
+    for (let at = 0; at < text.length; at += size) {
+      read.push(...keys.push(text.slice(at, at + size)).map(({ name }) => name));
+    }
+    // An Escape that comes alone is a key, whatever goes on behind it.
+    assertEquals(read.filter((name) => name !== "escape"), ["q", "d", "up"], `reads of ${size}`);
+  }
+  const keys = new KeyReader();
+  assertEquals(keys.push("\x1b[200~y\x1b[201~"), []);
+  assertEquals(keys.push("\x1b[200~x\x1b[201~y"), [{ name: "y", isAlone: false }]);
+  assertEquals(keys.push("\x1b"), [{ name: "escape", isAlone: true }]);
+  assertEquals(keys.push("y"), [{ name: "y", isAlone: true }]);
+  keys.push("\x1b[200~");
+  keys.reset();
+  assertEquals(keys.push("y"), [{ name: "y", isAlone: true }]);
 });
 
 Deno.test("text is filled up and broken by the columns it takes", () => {

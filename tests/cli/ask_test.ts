@@ -144,7 +144,7 @@ Deno.test("clients of another kind see that there is a request, and may not answ
   assertEquals((await asker.outcome()).code, 0);
 });
 
-for (const [signal, expected] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
+for (const [signal, expected] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]] as const) {
   Deno.test(`${signal} withdraws what was asked, and ask ends with ${expected}`, async () => {
     await using daemon = await startTestDaemon();
     await using asker = new Asker(daemon);

@@ -1,7 +1,7 @@
 /** `chat`: with a session's runner, from a terminal, in a pipe, and with one text. */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { jsonLines, postern } from "../support/cli.ts";
+import { jsonLines, postern, posternCommand } from "../support/cli.ts";
 import { CliProcess } from "../support/cli_process.ts";
 import { startTestDaemon, type TestDaemon } from "../support/in_process.ts";
 import { type Client, connect } from "../../src/client/mod.ts";
@@ -112,10 +112,10 @@ Deno.test("with --json each event of the turn is a line", async () => {
   ]);
 });
 
-Deno.test("Ctrl-C cancels the one turn, and SIGTERM as well; their exit codes say which", async () => {
+Deno.test("Ctrl-C, SIGTERM and SIGHUP cancel the one turn; their exit codes say which", async () => {
   await using daemon = await startTestDaemon();
   await using runner = await TestRunner.attach(daemon);
-  for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143]] as const) {
+  for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]] as const) {
     await using chat = new CliProcess(chatArgs(daemon, "x"));
     const turn = await runner.next();
     await runner.emit(turn, "delta", "begun");
@@ -124,6 +124,37 @@ Deno.test("Ctrl-C cancels the one turn, and SIGTERM as well; their exit codes sa
     assertEquals(await runner.next(), { topic: "turn.cancelled", id: turn.id, text: undefined! });
     assertEquals(await chat.ended(), code);
   }
+});
+
+for (const more of [["x"], ["x", "--json"], []]) {
+  Deno.test(`a reader that goes away in the middle of a turn cancels it: ${more.join(" ")}`, async () => {
+    await using daemon = await startTestDaemon();
+    await using runner = await TestRunner.attach(daemon);
+    const child = posternCommand(chatArgs(daemon, ...more), { piped: true }).spawn();
+    const stdin = child.stdin.getWriter();
+    if (more.length === 0) await stdin.write(new TextEncoder().encode("one\ntwo\n"));
+    const turn = await runner.next();
+    await child.stdout.cancel();
+    await runner.emit(turn, "delta", { text: "to nobody\n" });
+    assertEquals((await runner.next()).topic, "turn.cancelled");
+    assertEquals((await child.status).code, 130);
+    await stdin.close().catch(() => {});
+    await child.stderr.cancel();
+    await using client = await connect({ dir: daemon.directory });
+    const { open_turns } = await client.call("session.get", { session_id: "s" });
+    assertEquals(open_turns, 0);
+  });
+}
+
+Deno.test("a turn that completes before it is known that nobody reads ends with 0", async () => {
+  await using daemon = await startTestDaemon();
+  await using runner = await TestRunner.attach(daemon);
+  const child = posternCommand(chatArgs(daemon, "x")).spawn();
+  const turn = await runner.next();
+  await child.stdout.cancel();
+  await runner.emit(turn, "completed", { text: "to nobody" });
+  const { code } = await child.status;
+  assertEquals([code, await new Response(child.stderr).text()], [0, ""]);
 });
 
 Deno.test("a restart of the daemon in the middle of a turn: what comes of it is told all the same", async () => {
@@ -236,5 +267,23 @@ Deno.test({
     await stuck.type("\x03");
     assertEquals(await stuck.ended(), 130);
     await daemon.start();
+  },
+});
+
+Deno.test({
+  name: "on a terminal it is told when no runner is there, and a terminal that is closed cancels",
+  ignore: missing !== null,
+  async fn() {
+    await using daemon = await startTestDaemon();
+    const terminal = new Terminal(chatArgs(daemon));
+    await terminal.until(({ text }) => text === "> ");
+    await terminal.type("hi\n");
+    await terminal.until(({ text }) => text.includes("-- no runner is attached; the turn waits"));
+    await using runner = await TestRunner.attach(daemon);
+    const turn = await runner.next();
+    await runner.emit(turn, "delta", { text: "begun" });
+    await terminal.until(({ text }) => text.endsWith("begun"));
+    await terminal[Symbol.asyncDispose]();
+    assertEquals(await runner.next(), { topic: "turn.cancelled", id: turn.id, text: undefined! });
   },
 });

@@ -79,6 +79,16 @@ Deno.test("status, whoami, peers, version and call answer for programs", async (
   });
 });
 
+Deno.test("call has an identity with --as, which what needs one can be called with", async () => {
+  await using daemon = await startTestDaemon();
+  const acquire = ["call", "lease.acquire", '{"name":"build","ttl_secs":60}'];
+  assertEquals((await run(daemon, ...acquire)).code, 4);
+  assertEquals((await json(daemon, ...acquire, "--as", "cli")).fence, 1);
+  assertEquals((await json(daemon, "call", "permission.list", "--as", "cli")).pending, []);
+  const { code, stderr } = await run(daemon, ...acquire, "--as", "../x");
+  assertEquals([code, stderr.includes("--as: must be 1 to 64 of")], [2, true], stderr);
+});
+
 Deno.test("status, whoami, peers and version answer for people, without colour in a pipe", async () => {
   await using daemon = await startTestDaemon();
   for (

@@ -4,7 +4,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type Client, type ErrorCode, PosternError } from "../../src/client/mod.ts";
 import { controlBy, type EndingSignal, ProgramGroups } from "../../src/cli/runner/control.ts";
 import { MAX_PIECE_CHARS, OutputPieces } from "../../src/cli/runner/output_pieces.ts";
-import { findProgram } from "../../src/cli/runner/program.ts";
+import { findProgram, isThere } from "../../src/cli/runner/program.ts";
 import { TurnTeller } from "../../src/cli/runner/turn_teller.ts";
 import { runnerCommand } from "../../src/client/spawn_runner.ts";
 
@@ -142,6 +142,9 @@ Deno.test("a program is found by PATH, or by its path; what cannot be run is non
     assertEquals(findProgram("tool", "bin", place), `${place}/bin/tool`);
     assertEquals(find(`${place}/bin/tool`), `${place}/bin/tool`);
     for (const none of ["text", "folder", "bin/none", "nothing"]) assertEquals(find(none), null);
+    const isFound = (name: string) => isThere(name, `:/nowhere:${place}/bin`, place);
+    for (const there of ["text", "./bin/text", "./bin", "bin/text/below"]) assert(isFound(there));
+    for (const none of ["folder", "bin/none", "nothing"]) assert(!isFound(none));
   } finally {
     Deno.removeSync(place, { recursive: true });
   }

@@ -43,6 +43,14 @@ async function leases(client: Client) {
   return (await client.call("lease.list")).leases;
 }
 
+/** How many times somebody was told that a lease is held. */
+async function refusals(daemon: TestDaemon): Promise<number> {
+  const { stdout } = await postern(["metrics", "--dir", daemon.directory]);
+  const line = /operation="lease.acquire",outcome="conflict"\} (\d+)/.exec(stdout);
+  assert(line !== null, stdout);
+  return Number(line[1]);
+}
+
 function clientOf(daemon: TestDaemon): Promise<Client> {
   return connect({ dir: daemon.directory, clientKind: "tester" });
 }
@@ -84,6 +92,28 @@ Deno.test("with --wait the next one runs when the lease is released", async () =
   await first.write("go\n");
   assertEquals(await first.ended(), 0);
   assertEquals([await next.ended(), next.stdout], [0, "next 2\n"]);
+});
+
+Deno.test("of two who wait the second goes on waiting, and asks only when a lease has ended", async () => {
+  await using daemon = await startTestDaemon();
+  const first = await held(daemon, [], "echo up; read line");
+  const waiting = ({ stderr }: CliProcess) => stderr.includes("-- waiting: ");
+  await using some = holding(daemon, ["--wait"], "echo some; read line");
+  await using other = holding(daemon, ["--wait"], "echo other; read line");
+  await Promise.all([some.until(waiting), other.until(waiting)]);
+  await first.write("go\n");
+  assertEquals(await first.ended(), 0);
+  const runs = ({ stdout }: CliProcess) => stdout !== "";
+  const next = await Promise.any([some, other].map((each) => each.until(runs).then(() => each)));
+  const last = next === some ? other : some;
+  // It is told of the new holder, and then has nothing to ask.
+  await last.until(({ stderr }) => stderr.split("-- waiting: ").length === 3);
+  assertEquals((await once(daemon, [], "true")).code, 75);
+  assert(await refusals(daemon) <= 10, `${await refusals(daemon)} refusals`);
+  await next.write("go\n");
+  await last.until(runs);
+  await last.write("go\n");
+  assertEquals([await next.ended(), await last.ended()], [0, 0]);
 });
 
 Deno.test("who waits goes on waiting after a restart of the daemon", async () => {
@@ -238,10 +268,17 @@ Deno.test("who slept through the end of the lease ends the program, even if that
   assertEquals((await leases(client)).length, 1);
 });
 
-Deno.test("a program that is not there is 127, bad times and names are told", async () => {
+Deno.test("a program that is not there is 127, one that cannot be run 126, bad times and names are told", async () => {
   await using daemon = await startTestDaemon();
   const missing = await once(daemon, [], "no-such-program");
   assertEquals(missing.code, 127);
+  const place = await Deno.makeTempDir();
+  await Deno.writeTextFile(`${place}/noexec.sh`, "#!/bin/sh\n", { mode: 0o644 });
+  for (const [program, code] of [["noexec.sh", 126], [".", 126], ["none.sh", 127]] as const) {
+    const found = await once(daemon, [], `${place}/${program}`);
+    assertEquals([found.code, found.stdout], [code, ""], found.stderr);
+  }
+  await Deno.remove(place, { recursive: true });
   for (const bad of [["--ttl", "never"], ["--ttl", "2d"], ["--timeout", "1s"]]) {
     const { code, stderr } = await once(daemon, bad, "true");
     assertEquals(code, 2);

@@ -12,6 +12,7 @@ import { EXIT, UsageError } from "../exit_codes.ts";
 import { timeOf } from "../format.ts";
 import { readAllInput } from "../input.ts";
 import { objectText, requireJson } from "../json_argument.ts";
+import { ENDING_SIGNALS, type Interrupt, SIGNAL_EXITS } from "../interrupt.ts";
 import { type Output, OutputClosed, printable } from "../output.ts";
 import { withIdentity } from "../session.ts";
 import { throughRestarts } from "../through_restarts.ts";
@@ -20,9 +21,6 @@ import type { Values } from "../values.ts";
 /** How long a withdrawal may take, for a person waits for it. */
 const WITHDRAW_MS = 2000;
 
-const SIGNALS = { SIGINT: EXIT.interrupted, SIGTERM: EXIT.terminated } as const;
-
-type Signal = keyof typeof SIGNALS;
 type Asked = Awaited<ReturnType<typeof request>>;
 type Decision = Awaited<ReturnType<typeof decisionOf>>;
 
@@ -33,7 +31,7 @@ export const command: Command = {
   details: [
     "Exit code 0 says that it was approved; 4 that it was denied, or withdrawn by another, or that",
     "nobody answered in time. `postern approvals` answers. Ctrl-C withdraws it, and ends with 130,",
-    "SIGTERM with 143. In a pipe, or with --json, the decision is a JSON object.",
+    "SIGTERM with 143, SIGHUP with 129. In a pipe, or with --json, the decision is a JSON object.",
   ],
   options: [
     { name: "tool", value: "NAME", help: "what is to be used" },
@@ -169,13 +167,13 @@ async function withdraw(client: Client, asked: Asked | null, out: Output): Promi
   }
 }
 
-/** Ctrl-C and SIGTERM, from the beginning to the end of the command. */
+/** Ctrl-C, SIGTERM and SIGHUP, from the beginning to the end of the command. */
 class Interruption {
   /** The exit code that it asks for; `null` while there was none. */
   code: number | null = null;
   readonly #controller = new AbortController();
-  readonly #listeners = (Object.keys(SIGNALS) as Signal[]).map((name) => {
-    return [name, () => this.#come(SIGNALS[name])] as const;
+  readonly #listeners = ENDING_SIGNALS.map((name: Interrupt) => {
+    return [name, () => this.#come(SIGNAL_EXITS[name])] as const;
   });
 
   constructor() {

@@ -1,11 +1,12 @@
 /** `postern call`: any operation by name, so that nothing waits for a command of its own. */
 
 import { shown } from "../../client/errors.ts";
-import type { Command } from "../command.ts";
+import type { Client } from "../../client/mod.ts";
+import { type Command, IDENTITY_OPTION } from "../command.ts";
 import { EXIT, UsageError } from "../exit_codes.ts";
 import { readAllInput } from "../input.ts";
 import { requireObject } from "../json_argument.ts";
-import { withClient } from "../session.ts";
+import { withClient, withIdentity } from "../session.ts";
 
 export const command: Command = {
   name: "call",
@@ -14,10 +15,14 @@ export const command: Command = {
   details: [
     "The object holds the operation's parameters; - reads it from stdin, where secrets",
     'belong. "call system.operations" lists what there is. What streams is for tail.',
+    "What only a client with an identity may do, such as lease.acquire, needs --as.",
   ],
-  options: [],
+  options: [
+    { ...IDENTITY_OPTION, help: "kind of client whose identity to have (none)" },
+  ],
   examples: [
     "call system.operations",
+    "call permission.list --as cli",
     `call event.read '{"after": 0, "limit": 10}'`,
     "call event.send - < message.json",
   ],
@@ -25,11 +30,13 @@ export const command: Command = {
   async run(context) {
     const [operation = "", argument] = context.args;
     const params = await readParams(operation, argument);
-    return await withClient(context, async (client) => {
+    const call = async (client: Client) => {
       const result = await client.call<unknown>(operation, params);
       await context.out.result(result, (value) => JSON.stringify(value, null, 2));
       return EXIT.ok;
-    });
+    };
+    if (context.values.has("as")) return await withIdentity(context, {}, call);
+    return await withClient(context, call);
   },
 };
 

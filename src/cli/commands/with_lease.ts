@@ -1,6 +1,6 @@
 /** `postern with-lease`: a program that runs while a lease is held, and not without it. */
 
-import { PosternError } from "../../client/errors.ts";
+import { PosternError, shown } from "../../client/errors.ts";
 import type { Client } from "../../client/mod.ts";
 import { waitFor } from "../../client/reconnect.ts";
 import { type Command, type Context, IDENTITY_OPTION } from "../command.ts";
@@ -8,7 +8,7 @@ import { EXIT, UsageError } from "../exit_codes.ts";
 import { ENDING_SIGNALS, type Interrupt, onSignals, SIGNAL_EXITS } from "../interrupt.ts";
 import { HeldLease, isHeldByOther, type LeaseWish } from "../lease_holder.ts";
 import { printable } from "../output.ts";
-import { findProgram, noProgram } from "../runner/program.ts";
+import { findProgram, isThere, noProgram } from "../runner/program.ts";
 import { withIdentity } from "../session.ts";
 
 const MAX_TTL_SECS = 86_400;
@@ -80,7 +80,7 @@ class Guarded {
       async () => {
         const [word = "", ...args] = words;
         const program = findProgram(word, Deno.env.get("PATH") ?? "", Deno.cwd());
-        if (program === null) return await this.#end(EXIT.notFound, noProgram(word));
+        if (program === null) return await this.#noProgram(word);
         const lease = await this.#acquire(wish, waitMs);
         if (typeof lease === "number") return lease;
         try {
@@ -90,6 +90,12 @@ class Guarded {
         }
       },
     );
+  }
+
+  async #noProgram(word: string): Promise<number> {
+    const isFound = isThere(word, Deno.env.get("PATH") ?? "", Deno.cwd());
+    if (!isFound) return await this.#end(EXIT.notFound, noProgram(word));
+    return await this.#end(EXIT.notRunnable, `${shown(word)} is there, and cannot be run`);
   }
 
   /** What comes before the program runs ends the waiting; a terminal tells Ctrl-C to its whole foreground. */

@@ -195,12 +195,23 @@ function failureOf({ success, code, signal }: Deno.CommandStatus, said: string):
 
 /** The program of that name as an absolute path: a path as it is, a word by PATH; `null` where there is none. */
 export function findProgram(name: string, path: string, cwd: string): string | null {
+  return candidates(name, path, cwd).find(isProgram) ?? null;
+}
+
+/** Whether there is something of that name, program or not; by PATH only files count. As shells tell 126 from 127. */
+export function isThere(name: string, path: string, cwd: string): boolean {
+  return candidates(name, path, cwd).some((candidate) => {
+    try {
+      return Deno.statSync(candidate).isFile || name.includes("/");
+    } catch (error) {
+      return name.includes("/") && !(error instanceof Deno.errors.NotFound);
+    }
+  });
+}
+
+function candidates(name: string, path: string, cwd: string): string[] {
   const places = name.includes("/") ? [cwd] : path.split(":").filter((place) => place !== "");
-  for (const place of places) {
-    const candidate = resolve(cwd, place, name);
-    if (isProgram(candidate)) return candidate;
-  }
-  return null;
+  return places.map((place) => resolve(cwd, place, name));
 }
 
 function isProgram(path: string): boolean {
