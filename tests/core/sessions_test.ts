@@ -1,8 +1,8 @@
 /** Sessions: made, listed, forgotten, attached to, and whom a runner may act for. */
 
-import { assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { PosternError } from "../../src/core/errors.ts";
-import { MAX_OPEN_CHARS } from "../../src/core/open_turns.ts";
+import { MAX_OPEN_CHARS, MAX_OPEN_CHARS_EACH } from "../../src/core/open_turns.ts";
 import { OWNER_ID } from "../../src/core/principal.ts";
 import { MAX_ATTACHMENTS, Runner } from "../../src/core/runners.ts";
 import { MAX_SESSIONS, MAX_SESSIONS_EACH, RECENT_MS } from "../../src/core/session_room.ts";
@@ -196,6 +196,30 @@ Deno.test("the messages of all open turns have a bound, which an end and a failu
   const [turn] = opened.sessions.get("test", "s0").turns;
   await opened.sessions.cancel(turn!.id, null).promise();
   assertEquals(await sendAll(1), ["ok"]);
+});
+
+Deno.test("a token that is not the owner's has a quarter of the characters of open turns, after a restart too", async () => {
+  let opened = openSessions();
+  const text = "x".repeat(MAX_TEXT_BYTES);
+  const fits = Math.floor(MAX_OPEN_CHARS_EACH / MAX_TEXT_BYTES);
+  const first = await send(opened, "s", { text, tokenId: "send" });
+  for (let i = 1; i < fits; i++) await send(opened, "s", { text, tokenId: "send" });
+  await opened.log.drain();
+  opened = restarted(opened);
+  const more = () =>
+    attempt(() =>
+      opened.sessions.send(
+        { sessionId: "more", text, data: null, originator: null, tokenId: "send" },
+      )
+    );
+  const refused = await assertRejects(more, PosternError, "of all open turns of this token");
+  assertEquals([refused.code, refused.details], ["too_many", { limit: MAX_OPEN_CHARS / 4 }]);
+  for (const tokenId of ["other", OWNER_ID]) {
+    assertEquals(await codeOf(send(opened, "more", { text, tokenId })), "ok");
+  }
+  await opened.sessions.cancel(first, null).promise();
+  assertEquals(await codeOf(more), "ok");
+  assertEquals(await codeOf(more), "too_many");
 });
 
 Deno.test("what waits for the disk has a bound, within which a turn can still be ended", async () => {
