@@ -216,14 +216,15 @@ export class Permissions {
   /**
    * Waits for the decision of a request; of one that is decided it is there at once.
    *
+   * @param tokenId Of the token of the one who waits.
    * @throws PosternError `not_found`, `too_many`, `shutting_down`.
    */
-  wait(id: string): DecisionWait {
+  wait(id: string, tokenId: string): DecisionWait {
     const resolved = this.#resolved.get(id);
     if (resolved !== undefined) return { decided: Ticket.of(resolved), giveUp() {} };
     const pending = this.#pending.get(id);
     if (pending === undefined || pending.isNew) throw notFound("permission.wait", id);
-    return this.#waits.add(id);
+    return this.#waits.add(id, tokenId);
   }
 
   /** Ends what is to end without anyone asking; to be called once a second. What cannot be stored ends another time. */

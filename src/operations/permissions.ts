@@ -104,7 +104,8 @@ export const PERMISSION_WAIT = defineOperation({
     resolved_at: milliseconds,
   }),
   handle({ request_id }, { services, caller }) {
-    const { decided, giveUp } = services.permissions.wait(request_id);
+    const tokenId = caller.principal?.tokenId ?? "";
+    const { decided, giveUp } = services.permissions.wait(request_id, tokenId);
     const takeBack = caller.departure.add(giveUp);
     decided.whenSettled(takeBack);
     return decided.map((resolved) => ({
