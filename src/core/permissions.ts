@@ -200,13 +200,20 @@ export class Permissions {
   /**
    * Makes somebody else the originator. To oneself it changes nothing.
    *
+   * @param accepted Called when nothing but the disk stands against it any more; what it throws refuses it.
    * @throws PosternError as `answer`; `too_many` when the other has too many already.
    */
-  delegate(id: string, by: string, to: string): Ticket<PermissionRequest> {
+  delegate(
+    id: string,
+    by: string,
+    to: string,
+    accepted: () => void = () => {},
+  ): Ticket<PermissionRequest> {
     const operation = "permission.delegate";
     return this.#change({ operation, id, by, role: "originator" }, (pending) => {
       if (to === by) return Ticket.of(pending.request);
       this.#pending.requireRoomOf(operation, to);
+      accepted();
       const request = { ...pending.request, originator: to };
       pending.heir = to;
       return this.#replace(pending, request, delegatedEvent(this.#news, request));

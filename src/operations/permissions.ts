@@ -203,12 +203,14 @@ export const PERMISSION_DELEGATE = defineOperation({
     const { services } = context;
     const operation = "permission.delegate";
     const by = requireClient(operation, context);
-    if (!services.clients.keep(to)) {
+    // Not before it is accepted: a refused one leaves nothing behind.
+    const keepHeir = () => {
+      if (services.clients.keep(to)) return;
       throw new PosternError("not_found", `${operation}: to: there is no client ${shown(to)}`, {
         field: "to",
       });
-    }
-    return services.permissions.delegate(request_id, by, to).map((request) => ({
+    };
+    return services.permissions.delegate(request_id, by, to, keepHeir).map((request) => ({
       request_id: request.id,
       to: request.originator,
       expires_at: request.expiresMs,
