@@ -200,13 +200,20 @@ export class Permissions {
   /**
    * Makes somebody else the originator. To oneself it changes nothing.
    *
+   * @param accepted Called when nothing but the disk stands against it any more; what it throws refuses it.
    * @throws PosternError as `answer`; `too_many` when the other has too many already.
    */
-  delegate(id: string, by: string, to: string): Ticket<PermissionRequest> {
+  delegate(
+    id: string,
+    by: string,
+    to: string,
+    accepted: () => void = () => {},
+  ): Ticket<PermissionRequest> {
     const operation = "permission.delegate";
     return this.#change({ operation, id, by, role: "originator" }, (pending) => {
       if (to === by) return Ticket.of(pending.request);
       this.#pending.requireRoomOf(operation, to);
+      accepted();
       const request = { ...pending.request, originator: to };
       pending.heir = to;
       return this.#replace(pending, request, delegatedEvent(this.#news, request));
@@ -216,14 +223,15 @@ export class Permissions {
   /**
    * Waits for the decision of a request; of one that is decided it is there at once.
    *
+   * @param tokenId Of the token of the one who waits.
    * @throws PosternError `not_found`, `too_many`, `shutting_down`.
    */
-  wait(id: string): DecisionWait {
+  wait(id: string, tokenId: string): DecisionWait {
     const resolved = this.#resolved.get(id);
     if (resolved !== undefined) return { decided: Ticket.of(resolved), giveUp() {} };
     const pending = this.#pending.get(id);
     if (pending === undefined || pending.isNew) throw notFound("permission.wait", id);
-    return this.#waits.add(id);
+    return this.#waits.add(id, tokenId);
   }
 
   /** Ends what is to end without anyone asking; to be called once a second. What cannot be stored ends another time. */

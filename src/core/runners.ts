@@ -5,20 +5,26 @@
  * runner that it names is attached; whoever has gone is attached to nothing and never comes back: a connection that is
  * made anew is another runner. Nothing of this is stored.
  *
- * Bounds: `MAX_ATTACHMENTS` of one runner, `MAX_ALL_ATTACHMENTS` together.
+ * Bounds: `MAX_ATTACHMENTS` of one runner, `MAX_ALL_ATTACHMENTS` together; of the runners of one token but the owner's
+ * `MAX_ATTACHMENTS_OF_TOKEN`, so that nobody can take the place of all others.
  */
 
 import { PosternError, shown } from "./errors.ts";
+import { Shares } from "./shares.ts";
 
 /** What one connection may be attached to. One more is refused with `too_many`. */
 export const MAX_ATTACHMENTS = 100;
 /** What all are attached to together. One more is refused with `too_many`. */
 export const MAX_ALL_ATTACHMENTS = 10_000;
+/** Of these, what runners of one token are attached to, if that is not the owner's. */
+export const MAX_ATTACHMENTS_OF_TOKEN = 2500;
 
 /** One connection, as far as it runs turns. */
 export class Runner {
   /** Public name of the client whose connection it is, when it attached first; `null` for one without. */
   originator: string | null = null;
+  /** Of the token that its connection had shown when it attached first: whose share its attachments are. */
+  tokenId = "";
   #isGone = false;
   #attachments = 0;
 
@@ -58,6 +64,7 @@ export interface Serving {
 export class Runners {
   readonly #bySession = new Map<string, Runner>();
   readonly #byName = new Map<string, Runner>();
+  readonly #shares = new Shares({ all: MAX_ALL_ATTACHMENTS, each: MAX_ATTACHMENTS_OF_TOKEN });
 
   /**
    * Attaches a runner. Once more to the same place changes nothing.
@@ -88,6 +95,7 @@ export class Runners {
     this.#requireRoom(runner);
     places.set(key, runner);
     runner.attached();
+    this.#shares.take(runner.tokenId);
   }
 
   /** Who serves the session: whoever is attached to it, else the runner that it names. */
@@ -103,19 +111,22 @@ export class Runners {
     for (const places of [this.#bySession, this.#byName]) {
       for (const [key, attached] of places) if (attached === runner) places.delete(key);
     }
+    this.#shares.giveBack(runner.tokenId, runner.attachments);
     runner.gone();
   }
 
   #requireRoom(runner: Runner): void {
-    const isFull = runner.attachments >= MAX_ATTACHMENTS;
-    if (!isFull && this.#bySession.size + this.#byName.size < MAX_ALL_ATTACHMENTS) return;
-    const limit = isFull ? MAX_ATTACHMENTS : MAX_ALL_ATTACHMENTS;
-    throw new PosternError(
-      "too_many",
-      `session.attach: ${limit} sessions and names are attached ${
-        isFull ? "by this connection" : "in all"
-      }, which is as many as can be`,
-      { limit },
-    );
+    if (runner.attachments >= MAX_ATTACHMENTS) throw full(MAX_ATTACHMENTS, "by this connection");
+    const exceeded = this.#shares.exceededBy(runner.tokenId);
+    if (exceeded === null) return;
+    throw full(exceeded.limit, exceeded.isOfToken ? "by one token" : "in all");
   }
+}
+
+function full(limit: number, whose: string): PosternError {
+  return new PosternError(
+    "too_many",
+    `session.attach: ${limit} sessions and names are attached ${whose}, which is as many as can be`,
+    { limit },
+  );
 }

@@ -33,6 +33,8 @@ export interface CallRequest {
   /** The caller's own name for it, by which it can cancel it. @default none */
   readonly callId?: string | undefined;
   readonly caller: CallerIdentity;
+  /** Of the token that the caller has shown; its provider is not told. */
+  readonly tokenId: string;
   /** Cancels the call when the caller goes. */
   readonly departure: Departure;
 }

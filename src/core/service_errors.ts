@@ -67,3 +67,8 @@ export function goneCaller({ service, method }: CallRequest): PosternError {
     `service.call: ${shown(`${service}.${method}`)}: its caller has gone`,
   );
 }
+
+/** There are as many calls, or characters of them, as there can be. */
+export function tooManyCalls(limit: number, what: string): PosternError {
+  return new PosternError("too_many", `service.call: ${limit} ${what}; try later`, { limit });
+}

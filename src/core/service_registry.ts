@@ -13,6 +13,7 @@ import type { Departure } from "./departure.ts";
 import { PosternError, shown } from "./errors.ts";
 import type { Clock } from "./ports.ts";
 import { OWNER_ID } from "./principal.ts";
+import { OpenCalls } from "./open_calls.ts";
 import { type RouteMatch, Routes } from "./routes.ts";
 import type { Answer, CallRequest, Provider } from "./service_call.ts";
 import {
@@ -22,6 +23,7 @@ import {
   registeredAnew,
   reserved,
   timedOut,
+  tooManyCalls,
   unavailable,
 } from "./service_errors.ts";
 import { requireSame, type ServiceDefinition, type ServiceMethod } from "./service_definition.ts";
@@ -34,10 +36,8 @@ export const MAX_SERVICES_EACH = 64;
 export const MAX_PROVIDERS = 64;
 /** Calls of one service that wait for a provider. */
 export const MAX_WAITING = 1000;
-/** Calls without an outcome, of all services. */
-export const MAX_OPEN_CALLS = 10_000;
-/** Characters of their parameters. */
-export const MAX_OPEN_CHARS = 32 * 1024 * 1024;
+/** Of them those of one token, if that is not the owner's. */
+export const MAX_WAITING_EACH = 250;
 
 /** Names that no service may have, in any case, besides the nouns of operations: they mean something else on a provider's wire. */
 const RESERVED: readonly string[] = ["call", "rpc", "postern", "log"];
@@ -85,7 +85,7 @@ export class ServiceRegistry {
   readonly #routes = new Routes();
   readonly #calls = new Map<string, OpenCall>();
   #lastId = 0;
-  #openChars = 0;
+  readonly #room = new OpenCalls();
 
   /** @param options The nouns of operations, which no service may be named after. */
   constructor(options: { readonly clock: Clock; readonly nouns: Iterable<string> }) {
@@ -193,7 +193,7 @@ export class ServiceRegistry {
       detach: () => {},
     };
     this.#calls.set(call.id, call);
-    this.#openChars += request.params.text.length;
+    this.#room.take(request);
     service.waiting.add(call);
     call.detach = request.departure.add(() => this.#abandon(call, goneCaller(request)));
     this.#begin(service);
@@ -311,18 +311,16 @@ export class ServiceRegistry {
     }
   }
 
-  #requireRoom({ providers, waiting }: Service, { service, params }: CallRequest): void {
-    const refuse = (limit: number, what: string) => {
-      throw new PosternError("too_many", `service.call: ${limit} ${what}; try later`, { limit });
-    };
-    if (this.#calls.size >= MAX_OPEN_CALLS) refuse(MAX_OPEN_CALLS, "calls have no answer yet");
-    if (this.#openChars + params.text.length > MAX_OPEN_CHARS) {
-      refuse(MAX_OPEN_CHARS, "characters of parameters wait for answers");
-    }
-    const mustWait = providers.every((one) => one.running.size >= one.maxConcurrent);
-    if (mustWait && waiting.size >= MAX_WAITING) {
-      refuse(MAX_WAITING, `calls wait for the service ${shown(service)}`);
-    }
+  #requireRoom({ providers, waiting }: Service, request: CallRequest): void {
+    this.#room.require(request);
+    if (providers.some((one) => one.running.size < one.maxConcurrent)) return;
+    const { tokenId, service } = request;
+    const what = `wait for the service ${shown(service)}`;
+    if (waiting.size >= MAX_WAITING) throw tooManyCalls(MAX_WAITING, `calls ${what}`);
+    if (tokenId === OWNER_ID) return;
+    const own = [...waiting].filter((call) => call.request.tokenId === tokenId).length;
+    if (own < MAX_WAITING_EACH) return;
+    throw tooManyCalls(MAX_WAITING_EACH, `calls of this token ${what}`);
   }
 
   /** Gives providers what waits, as far as they have room. */
@@ -352,7 +350,7 @@ export class ServiceRegistry {
   #end(call: OpenCall, answer: Answer): void {
     // A provider that answers as it is told of the cancellation.
     if (!this.#calls.delete(call.id)) return;
-    this.#openChars -= call.request.params.text.length;
+    this.#room.giveBack(call.request);
     call.service.waiting.delete(call);
     call.at?.running.delete(call);
     call.detach();

@@ -64,6 +64,8 @@ export interface Turn {
   readonly data: string | null;
   /** Public name of whoever asked, if it has one. */
   readonly originator: string | null;
+  /** Of the token that it was asked for with; `""` for one of a store that did not say. */
+  readonly tokenId: string;
   readonly acceptedMs: number;
   /** From when it waits for a runner, in elapsed time. Not stored: a restart begins anew. */
   readonly waitsSinceMs: number;
@@ -109,12 +111,13 @@ export function turnWrites(from: SessionState, to: SessionState): DocumentWrite[
 }
 
 function turnWrite(sessionId: string, turn: Turn): DocumentWrite {
-  const { id, order, messageId, text, data, originator, acceptedMs, runner } = turn;
+  const { id, order, messageId, text, data, originator, tokenId, acceptedMs, runner } = turn;
   const fields = {
     session: sessionId,
     order,
     message: messageId,
     originator,
+    token_id: tokenId,
     accepted_ms: acceptedMs,
     running: runner !== null,
     // The data stands before the text.
@@ -173,6 +176,7 @@ function storedTurn({ key: [, id], fields, text = "" }: Document, gone: Runner):
     text: text.slice(dataChars ?? 0),
     data: dataChars === null ? null : text.slice(0, dataChars),
     originator: fields.originator as string | null,
+    tokenId: fields.token_id as string | undefined ?? "",
     acceptedMs: fields.accepted_ms as number,
     waitsSinceMs: 0,
     runner: isRunning ? gone : null,

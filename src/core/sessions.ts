@@ -130,15 +130,14 @@ export class Sessions {
   send({ sessionId, text, data, originator, tokenId }: Message): Ticket<AcceptedTurn> {
     requireSize("session.send", text, data);
     this.#requireRoom("session.send");
-    const chars = charsOf({ text, data });
-    this.#turns.requireRoom("session.send", chars);
+    this.#turns.requireRoom("session.send", { tokenId, text, data });
     const { newId, clock } = this.#options;
     const turnId = newId();
     const messageId = newId();
     const acceptedMs = clock.now();
     const turns = this.#ensure(sessionId, tokenId);
     const queued = turns.add(
-      { id: turnId, messageId, text, data, originator, acceptedMs },
+      { id: turnId, messageId, text, data, originator, tokenId, acceptedMs },
       {
         session_id: sessionId,
         message_id: messageId,
@@ -147,7 +146,7 @@ export class Sessions {
         origin: originator ?? undefined,
       },
     );
-    this.#turns.enter(turnId, { turns, chars });
+    this.#turns.enter(turns, { id: turnId, tokenId, text, data });
     queued.whenSettled(({ ok }) => ok ? this.#used(turns) : this.#turns.forget(turnId));
     return queued.map(() => ({ turnId, messageId, acceptedMs }));
   }
@@ -361,7 +360,7 @@ export class Sessions {
     gone.gone();
     for (const [sessionId, { session, lastMs, turns }] of storedSessions(documents, gone)) {
       const made = this.#make(sessionId, { session, turns }, lastMs);
-      for (const turn of turns) this.#turns.enter(turn.id, { turns: made, chars: charsOf(turn) });
+      for (const turn of turns) this.#turns.enter(made, turn);
     }
   }
 }
@@ -370,10 +369,6 @@ function isDefinedAs(session: Session, definition: SessionDefinition): boolean {
   const { runner, title, permissionTimeoutSecs } = definition;
   return session.runner === runner && session.title === title &&
     session.permissionTimeoutSecs === permissionTimeoutSecs;
-}
-
-function charsOf({ text, data }: Pick<Turn, "text" | "data">): number {
-  return text.length + (data?.length ?? 0);
 }
 
 function runs(runner: Runner, { decided }: SessionTurns): boolean {

@@ -2,9 +2,17 @@
  * How much each token has of something that all of them share, so that no token but the owner's takes all of it.
  *
  * Invariant: what is counted is what was taken and not given back. Bounds: one number for each token that has anything.
+ * What is shared may be counted by ones, such as leases, or by amounts, such as characters.
  */
 
 import { OWNER_ID } from "./principal.ts";
+
+/** A bound that one more would exceed. */
+export interface ExceededBound {
+  readonly limit: number;
+  /** Whether it is that of one token, and others may go on. */
+  readonly isOfToken: boolean;
+}
 
 /** The shares of one thing. */
 export class Shares {
@@ -37,16 +45,23 @@ export class Shares {
     return this.#counts.get(tokenId) ?? 0;
   }
 
-  take(tokenId: string): void {
-    this.#counts.set(tokenId, this.of(tokenId) + 1);
-    this.#total++;
+  /** The bound that keeps the token from having so many more; `null` where none does. */
+  exceededBy(tokenId: string, amount = 1): ExceededBound | null {
+    if (this.#total + amount > this.#all) return { limit: this.#all, isOfToken: false };
+    if (tokenId === OWNER_ID || this.of(tokenId) + amount <= this.#each) return null;
+    return { limit: this.#each, isOfToken: true };
   }
 
-  giveBack(tokenId: string): void {
-    const left = this.of(tokenId) - 1;
+  take(tokenId: string, amount = 1): void {
+    this.#counts.set(tokenId, this.of(tokenId) + amount);
+    this.#total += amount;
+  }
+
+  giveBack(tokenId: string, amount = 1): void {
+    const left = this.of(tokenId) - amount;
     if (left === 0) this.#counts.delete(tokenId);
     else this.#counts.set(tokenId, left);
-    this.#total--;
+    this.#total -= amount;
   }
 
   /**

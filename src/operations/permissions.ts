@@ -104,7 +104,8 @@ export const PERMISSION_WAIT = defineOperation({
     resolved_at: milliseconds,
   }),
   handle({ request_id }, { services, caller }) {
-    const { decided, giveUp } = services.permissions.wait(request_id);
+    const tokenId = caller.principal?.tokenId ?? "";
+    const { decided, giveUp } = services.permissions.wait(request_id, tokenId);
     const takeBack = caller.departure.add(giveUp);
     decided.whenSettled(takeBack);
     return decided.map((resolved) => ({
@@ -202,12 +203,14 @@ export const PERMISSION_DELEGATE = defineOperation({
     const { services } = context;
     const operation = "permission.delegate";
     const by = requireClient(operation, context);
-    if (!services.clients.keep(to)) {
+    // Not before it is accepted: a refused one leaves nothing behind.
+    const keepHeir = () => {
+      if (services.clients.keep(to)) return;
       throw new PosternError("not_found", `${operation}: to: there is no client ${shown(to)}`, {
         field: "to",
       });
-    }
-    return services.permissions.delegate(request_id, by, to).map((request) => ({
+    };
+    return services.permissions.delegate(request_id, by, to, keepHeir).map((request) => ({
       request_id: request.id,
       to: request.originator,
       expires_at: request.expiresMs,

@@ -118,6 +118,7 @@ export const SERVICE_CALL = defineOperation({
         originator: caller.client?.originator ?? null,
         scopes: [...caller.principal?.scopes ?? []],
       },
+      tokenId: caller.principal?.tokenId ?? "",
       departure: caller.departure,
     });
   },

@@ -150,7 +150,10 @@ export const SESSION_ATTACH = defineOperation({
     }
     const runner = runnerOf("session.attach", caller);
     const isFirst = runner.attachments === 0;
-    if (isFirst) runner.originator = originatorOf(context);
+    if (isFirst) {
+      runner.originator = originatorOf(context);
+      runner.tokenId = tokenIdOf(context);
+    }
     const place = name === undefined ? { sessionId: session_id! } : { name };
     const queued = sessions.attach(runner, place);
     if (isFirst) caller.departure.add(() => sessions.runnerGone(runner));

@@ -2,12 +2,14 @@
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Departure } from "../../src/core/departure.ts";
+import { MAX_WAITS, MAX_WAITS_EACH } from "../../src/core/decision_waits.ts";
 import { PosternError } from "../../src/core/errors.ts";
 import {
   MAX_PENDING,
   MAX_PENDING_EACH,
   MAX_PENDING_OF_TOKEN,
 } from "../../src/core/pending_permissions.ts";
+import { OWNER_ID } from "../../src/core/principal.ts";
 import { MAX_RESOLVED } from "../../src/core/permissions.ts";
 import {
   ask,
@@ -110,7 +112,7 @@ Deno.test("nobody but the originator answers, extends or delegates, and a refusa
 Deno.test("the requester cancels, and whoever waits is told", async () => {
   const opened = openPermissions();
   await ask(opened, "a").promise();
-  const { decided } = opened.permissions.wait("a");
+  const { decided } = opened.permissions.wait("a", OWNER_ID);
   await opened.permissions.cancel("a", "runner").promise();
   const { outcome, by, answer } = await decided.promise();
   assertEquals([outcome, by, answer], ["cancelled", "runner", null]);
@@ -133,7 +135,7 @@ Deno.test("of 1,000 answers at once one is taken, and the others are conflicts",
 Deno.test("an answer that cannot be stored is refused with the store's error, and the next one is taken", async () => {
   const opened = openPermissions();
   await ask(opened, "a").promise();
-  const { decided } = opened.permissions.wait("a");
+  const { decided } = opened.permissions.wait("a", OWNER_ID);
   opened.store.failNext(new Error("no disk"));
   const answers = [NO, YES, NO].map((answer) =>
     comesTo(() => opened.permissions.answer("a", "owner", answer))
@@ -189,7 +191,7 @@ Deno.test("a request whose time is over times out, though nobody has looked at t
     comesTo(() => permissions.cancel("a", "runner")),
   ]);
   assertEquals(codes, ["conflict", "conflict"]);
-  const { outcome, by } = await permissions.wait("a").decided.promise();
+  const { outcome, by } = await permissions.wait("a", OWNER_ID).decided.promise();
   assertEquals([outcome, by], ["timeout", null]);
   assertEquals(await topicsOf(opened), ["requested", "resolved"]);
 });
@@ -246,7 +248,7 @@ Deno.test("a restart keeps what waits, as it was last, and what was decided, and
   opened = crashed(opened);
   const { permissions } = opened;
   assertEquals(["owner", "other"].map((name) => permissions.pendingFor(name)), before);
-  const { outcome, answer } = await permissions.wait("c").decided.promise();
+  const { outcome, answer } = await permissions.wait("c", OWNER_ID).decided.promise();
   assertEquals([outcome, answer], ["approved", YES.json]);
   assertEquals(await comesTo(() => permissions.answer("c", "owner", NO)), "conflict");
   assertEquals(await told(opened), events);
@@ -302,11 +304,14 @@ Deno.test("a stop ends the waits and cancels nothing", async () => {
   const opened = openPermissions();
   const departure = new Departure();
   await ask(opened, "a", { departure }).promise();
-  const waiting = comesTo(() => opened.permissions.wait("a").decided);
+  const waiting = comesTo(() => opened.permissions.wait("a", OWNER_ID).decided);
   opened.permissions.stop();
   departure.end();
   assertEquals(await waiting, "shutting_down");
-  assertEquals(await comesTo(() => opened.permissions.wait("a").decided), "shutting_down");
+  assertEquals(
+    await comesTo(() => opened.permissions.wait("a", OWNER_ID).decided),
+    "shutting_down",
+  );
   await opened.log.drain();
   assertEquals(idsFor(crashed(opened), "owner"), ["a"]);
   assertEquals(await topicsOf(opened), ["requested"]);
@@ -315,12 +320,41 @@ Deno.test("a stop ends the waits and cancels nothing", async () => {
 Deno.test("one that gives up waiting is told so, and the others wait on", async () => {
   const opened = openPermissions();
   await ask(opened, "a").promise();
-  const [first, second] = [opened.permissions.wait("a"), opened.permissions.wait("a")];
+  const [first, second] = [
+    opened.permissions.wait("a", OWNER_ID),
+    opened.permissions.wait("a", OWNER_ID),
+  ];
   first.giveUp();
   first.giveUp();
   assertEquals(await comesTo(() => first.decided), "shutting_down");
   await opened.permissions.answer("a", "owner", YES).promise();
   assertEquals((await second.decided.promise()).outcome, "approved");
+});
+
+Deno.test("a token that is not the owner's has a quarter of the waits for a decision, and others go on", async () => {
+  const opened = openPermissions();
+  const { permissions } = opened;
+  for (const id of ["a", "b"]) await ask(opened, id).promise();
+  const wait = (tokenId = "serve", id = "a") => permissions.wait(id, tokenId);
+  const first = wait();
+  for (let n = 1; n < MAX_WAITS_EACH; n++) wait("serve", n % 2 === 0 ? "a" : "b");
+  const refused = assertThrows(
+    () => wait(),
+    PosternError,
+    "2500 of this token wait for a decision",
+  );
+  assertEquals([refused.code, refused.details], ["too_many", { limit: MAX_WAITS / 4 }]);
+  const others = ["other", OWNER_ID].map((tokenId) => wait(tokenId).decided.promise());
+  first.giveUp();
+  first.giveUp();
+  wait();
+  assertThrows(() => wait(), PosternError, "of this token");
+  await permissions.answer("a", "owner", YES).promise();
+  assertEquals((await Promise.all(others)).map(({ outcome }) => outcome), ["approved", "approved"]);
+  for (let n = 0; n < MAX_WAITS_EACH / 2; n++) wait("serve", "b");
+  assertThrows(() => wait("serve", "b"), PosternError, "of this token");
+  for (let n = MAX_WAITS_EACH; n < MAX_WAITS; n++) wait(OWNER_ID, "b");
+  assertThrows(() => wait(OWNER_ID, "b"), PosternError, "10000 wait for a decision");
 });
 
 Deno.test("one originator's requests are bounded, those too that are on their way and those delegated", async () => {

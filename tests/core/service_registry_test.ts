@@ -7,11 +7,16 @@ import { OWNER_ID } from "../../src/core/principal.ts";
 import { pathFault, type Route } from "../../src/core/routes.ts";
 import type { CallerIdentity, CallRequest, Provider } from "../../src/core/service_call.ts";
 import {
+  MAX_OPEN_CALLS_EACH,
   MAX_OPEN_CHARS,
+  MAX_OPEN_CHARS_EACH,
+} from "../../src/core/open_calls.ts";
+import {
   MAX_PROVIDERS,
   MAX_SERVICES,
   MAX_SERVICES_EACH,
   MAX_WAITING,
+  MAX_WAITING_EACH,
   ServiceRegistry,
 } from "../../src/core/service_registry.ts";
 import type { ServiceDefinition } from "../../src/core/service_definition.ts";
@@ -53,6 +58,7 @@ function request(service: string, parts: Partial<CallRequest> = {}): CallRequest
     params: new JsonText("{}"),
     timeoutMs: 1000,
     caller: CALLER,
+    tokenId: OWNER_ID,
     departure: new Departure(),
     ...parts,
   };
@@ -377,6 +383,55 @@ Deno.test("calls without an outcome are bounded over all services", () => {
   refused(() => services.call(request("more")), "too_many");
   services.answer(providers[0]!, providers[0]!.ids[0]!, { result: 1 });
   services.call(request("more"));
+});
+
+Deno.test("a token that is not the owner's has a quarter of the calls without an outcome, and others go on", () => {
+  const { services } = open();
+  const providers = [0, 1, 2].map((i) => provide(services, `s${i}`, 1000));
+  const call = (n: number, tokenId = "send") =>
+    services.call(request(`s${Math.floor(n / 1000)}`, { tokenId }));
+  for (let n = 0; n < MAX_OPEN_CALLS_EACH; n++) call(n);
+  const { message, details } = refused(() => call(MAX_OPEN_CALLS_EACH), "too_many");
+  assert(message.includes("2500 calls of this token have no answer yet"), message);
+  assertEquals(details, { limit: 2500 });
+  for (const tokenId of ["other", OWNER_ID]) call(MAX_OPEN_CALLS_EACH, tokenId);
+  services.answer(providers[0]!, providers[0]!.ids[0]!, { result: 1 });
+  call(0);
+  refused(() => call(0), "too_many");
+  services.gone(providers[0]!);
+  call(1000);
+});
+
+Deno.test("a token that is not the owner's has a quarter of the characters of open calls, and others go on", () => {
+  const { services } = open();
+  const provider = provide(services, "math", 1000);
+  const params = new JsonText("x".repeat(MAX_OPEN_CHARS_EACH / 2));
+  const call = (tokenId = "send") => services.call(request("math", { tokenId, params }));
+  call();
+  call();
+  const { message, details } = refused(() => call(), "too_many");
+  assert(message.includes("characters of parameters of this token"), message);
+  assertEquals(details, { limit: MAX_OPEN_CHARS / 4 });
+  for (const tokenId of ["other", OWNER_ID, OWNER_ID, OWNER_ID]) call(tokenId);
+  services.answer(provider, provider.ids[0]!, { result: 1 });
+  call();
+  refused(() => call(), "too_many");
+});
+
+Deno.test("a token that is not the owner's has a quarter of the calls that wait for a service, and others go on", () => {
+  const { services } = open();
+  const provider = provide(services, "math");
+  const call = (tokenId = "send", service = "math") => services.call(request(service, { tokenId }));
+  for (let n = 0; n < MAX_WAITING_EACH + 1; n++) call();
+  const { message, details } = refused(() => call(), "too_many");
+  assert(message.includes('250 calls of this token wait for the service "math"'), message);
+  assertEquals(details, { limit: MAX_WAITING / 4 });
+  for (const tokenId of ["other", OWNER_ID]) call(tokenId);
+  provide(services, "free");
+  call("send", "free");
+  services.answer(provider, provider.ids[0]!, { result: 1 });
+  call();
+  refused(() => call(), "too_many");
 });
 
 Deno.test("calls whose time ends together give no place to one another", () => {

@@ -1,10 +1,15 @@
 /** Sessions: made, listed, forgotten, attached to, and whom a runner may act for. */
 
-import { assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { PosternError } from "../../src/core/errors.ts";
-import { MAX_OPEN_CHARS } from "../../src/core/open_turns.ts";
+import { MAX_OPEN_CHARS, MAX_OPEN_CHARS_EACH } from "../../src/core/open_turns.ts";
 import { OWNER_ID } from "../../src/core/principal.ts";
-import { MAX_ATTACHMENTS, Runner } from "../../src/core/runners.ts";
+import {
+  MAX_ALL_ATTACHMENTS,
+  MAX_ATTACHMENTS,
+  MAX_ATTACHMENTS_OF_TOKEN,
+  Runner,
+} from "../../src/core/runners.ts";
 import { MAX_SESSIONS, MAX_SESSIONS_EACH, RECENT_MS } from "../../src/core/session_room.ts";
 import { MAX_TEXT_BYTES, MAX_WAITING_CHARS } from "../../src/core/sessions.ts";
 import {
@@ -198,6 +203,30 @@ Deno.test("the messages of all open turns have a bound, which an end and a failu
   assertEquals(await sendAll(1), ["ok"]);
 });
 
+Deno.test("a token that is not the owner's has a quarter of the characters of open turns, after a restart too", async () => {
+  let opened = openSessions();
+  const text = "x".repeat(MAX_TEXT_BYTES);
+  const fits = Math.floor(MAX_OPEN_CHARS_EACH / MAX_TEXT_BYTES);
+  const first = await send(opened, "s", { text, tokenId: "send" });
+  for (let i = 1; i < fits; i++) await send(opened, "s", { text, tokenId: "send" });
+  await opened.log.drain();
+  opened = restarted(opened);
+  const more = () =>
+    attempt(() =>
+      opened.sessions.send(
+        { sessionId: "more", text, data: null, originator: null, tokenId: "send" },
+      )
+    );
+  const refused = await assertRejects(more, PosternError, "of all open turns of this token");
+  assertEquals([refused.code, refused.details], ["too_many", { limit: MAX_OPEN_CHARS / 4 }]);
+  for (const tokenId of ["other", OWNER_ID]) {
+    assertEquals(await codeOf(send(opened, "more", { text, tokenId })), "ok");
+  }
+  await opened.sessions.cancel(first, null).promise();
+  assertEquals(await codeOf(more), "ok");
+  assertEquals(await codeOf(more), "too_many");
+});
+
 Deno.test("what waits for the disk has a bound, within which a turn can still be ended", async () => {
   const opened = openSessions();
   const runner = new Runner();
@@ -283,6 +312,28 @@ Deno.test("one connection is attached to so many places and no more", async () =
   for (let i = 0; i < MAX_ATTACHMENTS; i++) sessions.attach(runner, { name: `r${i}` });
   assertEquals(await codeOf(() => sessions.attach(runner, { name: "more" })), "too_many");
   assertEquals(await codeOf(() => sessions.attach(runner, { name: "r0" })), "ok");
+});
+
+Deno.test("a token that is not the owner's has a quarter of the attachments, on however many connections", async () => {
+  const { sessions } = openSessions();
+  let count = 0;
+  const attach = (tokenId: string, runner = new Runner()) => {
+    if (runner.attachments === 0) runner.tokenId = tokenId;
+    sessions.attach(runner, { name: `r${++count}` });
+    return runner;
+  };
+  const first = attach("serve");
+  for (let n = 1; n < MAX_ATTACHMENTS; n++) attach("serve", first);
+  for (let n = MAX_ATTACHMENTS; n < MAX_ATTACHMENTS_OF_TOKEN; n++) attach("serve");
+  const refused = assertThrows(() => attach("serve"), PosternError, "by one token");
+  assertEquals([refused.code, refused.details], ["too_many", { limit: MAX_ALL_ATTACHMENTS / 4 }]);
+  for (const tokenId of ["other", OWNER_ID]) attach(tokenId);
+  sessions.runnerGone(first);
+  sessions.runnerGone(first);
+  for (let n = 0; n < MAX_ATTACHMENTS; n++) attach("serve");
+  assertEquals(await codeOf(() => attach("serve")), "too_many");
+  for (let n = MAX_ATTACHMENTS_OF_TOKEN + 2; n < MAX_ALL_ATTACHMENTS; n++) attach(OWNER_ID);
+  assertThrows(() => attach(OWNER_ID), PosternError, "in all");
 });
 
 Deno.test("only the attached runner replies, and its message is told", async () => {

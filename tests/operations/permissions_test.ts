@@ -158,6 +158,24 @@ Deno.test("a restart in the middle keeps a request for the client that comes bac
   assertEquals((result ?? fields).decision, "denied");
 });
 
+Deno.test("a delegation that is refused leaves nothing of the other client, and one that is accepted keeps it", async () => {
+  await using daemon = await startTestDaemon();
+  const [owner, other] = [await identified(daemon), await identified(daemon)];
+  const [refused, accepted] = [await identified(daemon), await identified(daemon)];
+  const [own, ended] = [await request(owner), await request(owner)];
+  await owner.client.ask({ cmd: "permission.cancel", request_id: ended.request_id });
+  const delegate = (by: Identified, request_id: string, to: Identified) =>
+    by.client.ask({ cmd: "permission.delegate", request_id, to: to.originator });
+  expectError(await delegate(owner, "unknown", refused), "not_found");
+  expectError(await delegate(owner, ended.request_id, refused), "conflict");
+  expectError(await delegate(other, own.request_id, refused), "not_originator");
+  assertEquals((await delegate(owner, own.request_id, accepted)).to, accepted.originator);
+  await daemon.restart();
+  const again = async ({ clientId, originator }: Identified) =>
+    (await identified(daemon, clientId)).originator === originator;
+  assertEquals([await again(refused), await again(accepted)], [false, true]);
+});
+
 Deno.test("two connections of one originator race with 1,000 answers, and one is taken", async () => {
   await using daemon = await startTestDaemon();
   const one = await identified(daemon);
