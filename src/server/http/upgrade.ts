@@ -1,0 +1,41 @@
+/** The step from a request to a WebSocket (RFC 6455, 4.2). */
+
+import { PosternError, shown } from "../../core/errors.ts";
+import { errorResponse } from "./route.ts";
+
+/** The only version there is. */
+const VERSION = "13";
+
+/** @throws PosternError `not_found` at `/`, `invalid_request` elsewhere */
+export function requireUpgrade({ headers }: Request, { pathname }: URL): void {
+  if (headers.get("upgrade")?.toLowerCase() === "websocket") return;
+  throw pathname === "/"
+    ? new PosternError("not_found", 'there is nothing at "/" but a WebSocket')
+    : new PosternError("invalid_request", `${shown(pathname)} takes a WebSocket upgrade`);
+}
+
+/** The answer to an upgrade to a version that is not spoken, which must name the one that is. */
+export function otherVersion({ headers }: Request): Response | null {
+  const given = headers.get("sec-websocket-version");
+  if (given === VERSION) return null;
+  const refusal = new PosternError(
+    "unsupported_version",
+    `Sec-WebSocket-Version must be ${VERSION}, got ${shown(given ?? "")}`,
+    { supported: VERSION },
+  );
+  const response = errorResponse(refusal);
+  response.headers.set("sec-websocket-version", VERSION);
+  return response;
+}
+
+/** @throws PosternError `invalid_request` */
+export function upgraded(request: Request): Deno.WebSocketUpgrade {
+  try {
+    return Deno.upgradeWebSocket(request, { idleTimeout: 0 });
+  } catch (error) {
+    throw new PosternError(
+      "invalid_request",
+      `this is no WebSocket upgrade: ${(error as Error).message}`,
+    );
+  }
+}
