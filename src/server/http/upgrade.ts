@@ -20,7 +20,7 @@ export function otherVersion({ headers }: Request): Response | null {
   if (given === VERSION) return null;
   const refusal = new PosternError(
     "unsupported_version",
-    `Sec-WebSocket-Version must be ${VERSION}, got ${shown(given ?? "")}`,
+    `Sec-WebSocket-Version must be ${VERSION}, got ${given === null ? "none" : shown(given)}`,
     { supported: VERSION },
   );
   const response = errorResponse(refusal);
