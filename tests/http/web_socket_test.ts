@@ -2,7 +2,13 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { range } from "../support/expect.ts";
-import { askByHand, guarded, textFrame, upgradeByHand } from "../support/http_client.ts";
+import {
+  askByHand,
+  guarded,
+  sendUpgrade,
+  textFrame,
+  upgradeByHand,
+} from "../support/http_client.ts";
 import { startTestDaemon } from "../support/in_process.ts";
 
 const EVENT = { kind: "notify", payload: 1 };
@@ -326,6 +332,20 @@ Deno.test("a hundred that vanish before they are told 1013 leave nothing behind"
   for (let i = 0; i < 100; i++) (await upgrade()).conn.close();
   await guarded(untilUpgraded(upgrade), "room for another");
   assertEquals(daemon.logged.filter(({ level }) => level === "error"), []);
+});
+
+Deno.test("those that vanish before their upgrade is answered leave nothing behind, with a token or without", async () => {
+  const config = { limits: { max_connections: 9, hello_timeout_ms: 3_600_000 } };
+  await using daemon = await startTestDaemon({ config });
+  for (const token of [null, daemon.token]) {
+    for (let i = 0; i < 100; i++) (await sendUpgrade(daemon.httpSocketPath, token)).close();
+    await guarded(untilUpgraded(() => upgradeByHand(daemon.httpSocketPath, token)), "room");
+  }
+  const http = daemon.http();
+  const gone = async () => {
+    while ((await http.call("system.status")).connections > 0) { /* until they are forgotten */ }
+  };
+  await guarded(gone(), "end of all");
 });
 
 /** Asks until it is let in, and lets go of it. */

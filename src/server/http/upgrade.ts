@@ -28,9 +28,27 @@ export function otherVersion({ headers }: Request): Response | null {
   return response;
 }
 
-/** @throws PosternError `invalid_request` */
+/**
+ * The WebSocket, which has an `error` also when the client goes before it is open: the platform tells that only by the
+ * request's signal, and only whoever asked for the signal before.
+ *
+ * @throws PosternError `invalid_request`
+ */
 export function upgraded(request: Request): Deno.WebSocketUpgrade {
+  const { signal } = request;
+  const upgrade = upgradeOf(request);
+  const { socket } = upgrade;
+  let isOpen = false;
+  socket.addEventListener("open", () => isOpen = true);
+  signal.addEventListener("abort", () => {
+    if (!isOpen) socket.dispatchEvent(new Event("error"));
+  });
+  return upgrade;
+}
+
+function upgradeOf(request: Request): Deno.WebSocketUpgrade {
   try {
+    if (request.signal.aborted) throw new Error("the client is gone");
     return Deno.upgradeWebSocket(request, { idleTimeout: 0 });
   } catch (error) {
     throw new PosternError(
