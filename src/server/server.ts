@@ -139,6 +139,7 @@ export class Server {
       ...options,
       context: this.#context,
       connections: () => this.#connections,
+      full: () => this.#full(),
       admit: (served) => this.#admit(served),
       leave: (served) => this.#leave(served),
     });

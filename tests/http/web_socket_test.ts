@@ -2,7 +2,13 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { range } from "../support/expect.ts";
-import { askByHand, guarded, textFrame, upgradeByHand } from "../support/http_client.ts";
+import {
+  askByHand,
+  guarded,
+  sendUpgrade,
+  textFrame,
+  upgradeByHand,
+} from "../support/http_client.ts";
 import { startTestDaemon } from "../support/in_process.ts";
 
 const EVENT = { kind: "notify", payload: 1 };
@@ -109,6 +115,29 @@ Deno.test("one that shows no token in limits.hello_timeout_ms is closed", async 
   const next = await daemon.http(null).socket();
   await next.closed;
   assertEquals((await shown.ask("event.read")).result.events, []);
+});
+
+Deno.test("one that shows no token in time and stays is still counted, and keeps out none with a token", async () => {
+  await using daemon = await startTestDaemon({ config: { limits: { hello_timeout_ms: 100 } } });
+  const stranger = () => upgradeByHand(daemon.httpSocketPath, null);
+  const stuck = [];
+  const goodbyes = [];
+  for (const _ of range(1, 8)) {
+    const { conn, head } = await stranger();
+    // Half of a message; the goodbye stays unanswered.
+    await conn.write(textFrame("x".repeat(100_000)).subarray(0, 50_000));
+    stuck.push(conn);
+    // It may have come with the head already.
+    if (head.endsWith("\r\n\r\n")) goodbyes.push(conn.read(new Uint8Array(64)));
+  }
+  await guarded(Promise.all(goodbyes), "goodbye to each");
+  const refused = await stranger();
+  refused.conn.close();
+  assertMatch(refused.head, /^HTTP\/1.1 503 .*have not shown a token yet/is);
+  assertEquals((await (await daemon.http().socket()).ask("system.ping")).result.pong, true);
+  stuck.shift()!.close();
+  await guarded(untilUpgraded(stranger), "room for another");
+  for (const conn of stuck) conn.close();
 });
 
 Deno.test("on a socket that a group reaches an upgrade without a token is 401, and counts for no connection", async () => {
@@ -218,7 +247,10 @@ Deno.test("what is no upgrade is 400 at /ws and 404 at /", async () => {
     [`GET /ws HTTP/1.1\r\n${head}`, /^HTTP\/1.1 400 .*takes a WebSocket upgrade/s],
     [`GET / HTTP/1.1\r\n${head}`, /^HTTP\/1.1 404/],
     [`GET /ws HTTP/1.1\r\n${head}Upgrade: h2c\r\n`, /^HTTP\/1.1 400/],
-    [`GET /ws HTTP/1.1\r\n${head}Upgrade: websocket\r\n`, /^HTTP\/1.1 400 .*no WebSocket upgrade/s],
+    [
+      `GET /ws HTTP/1.1\r\n${head}Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n`,
+      /^HTTP\/1.1 400 .*no WebSocket upgrade/s,
+    ],
   ];
   for (const [request, expected] of cases) {
     assertMatch(await askByHand(daemon.httpSocketPath, `${request}\r\n`), expected);
@@ -240,6 +272,15 @@ Deno.test("the answer to an upgrade names the version; a page, another version a
   assertMatch(await upgrade("", "wrong"), /^HTTP\/1.1 403/);
 });
 
+Deno.test("an upgrade to another version of WebSockets than 13, or to none, is 426 and told which", async () => {
+  await using daemon = await startTestDaemon();
+  for (const version of ["", "Sec-WebSocket-Version: 8\r\n", "Sec-WebSocket-Version: 13, 8\r\n"]) {
+    const { conn, head } = await upgradeByHand(daemon.httpSocketPath, daemon.token, "", version);
+    conn.close();
+    assertMatch(head, /^HTTP\/1.1 426 .*\r\nsec-websocket-version: 13\r\n.*unsupported_version/is);
+  }
+});
+
 Deno.test("WebSockets count among limits.max_connections; one more is closed with 1013", async () => {
   await using daemon = await startTestDaemon({ config: { limits: { max_connections: 2 } } });
   const http = daemon.http();
@@ -257,6 +298,64 @@ Deno.test("WebSockets count among limits.max_connections; one more is closed wit
     if (said !== null && "result" in said) break;
   }
 });
+
+Deno.test("when limits.max_connections are connected an upgrade without a token is 503", async () => {
+  await using daemon = await startTestDaemon({ config: { limits: { max_connections: 1 } } });
+  await daemon.http().socket();
+  const { conn, head } = await upgradeByHand(daemon.httpSocketPath, null);
+  conn.close();
+  assertMatch(head, /^HTTP\/1.1 503 .*at most 1 connections/is);
+});
+
+Deno.test("eight may leave their 1013 unanswered; one that goes makes room", async () => {
+  await using daemon = await startTestDaemon({ config: { limits: { max_connections: 1 } } });
+  await daemon.http().socket();
+  const upgrade = () => upgradeByHand(daemon.httpSocketPath, daemon.token);
+  const stuck = [];
+  for (const _ of range(1, 8)) {
+    const { conn, head } = await upgrade();
+    assertMatch(head, /^HTTP\/1.1 101 /);
+    stuck.push(conn);
+  }
+  const ninth = await upgrade();
+  ninth.conn.close();
+  assertMatch(ninth.head, /^HTTP\/1.1 503 .*at most 1 connections/is);
+  stuck.shift()!.close();
+  await guarded(untilUpgraded(upgrade), "room for another");
+  for (const conn of stuck) conn.close();
+});
+
+Deno.test("a hundred that vanish before they are told 1013 leave nothing behind", async () => {
+  await using daemon = await startTestDaemon({ config: { limits: { max_connections: 1 } } });
+  await daemon.http().socket();
+  const upgrade = () => upgradeByHand(daemon.httpSocketPath, daemon.token);
+  for (let i = 0; i < 100; i++) (await upgrade()).conn.close();
+  await guarded(untilUpgraded(upgrade), "room for another");
+  assertEquals(daemon.logged.filter(({ level }) => level === "error"), []);
+});
+
+Deno.test("those that vanish before their upgrade is answered leave nothing behind, with a token or without", async () => {
+  const config = { limits: { max_connections: 9, hello_timeout_ms: 3_600_000 } };
+  await using daemon = await startTestDaemon({ config });
+  for (const token of [null, daemon.token]) {
+    for (let i = 0; i < 100; i++) (await sendUpgrade(daemon.httpSocketPath, token)).close();
+    await guarded(untilUpgraded(() => upgradeByHand(daemon.httpSocketPath, token)), "room");
+  }
+  const http = daemon.http();
+  const gone = async () => {
+    while ((await http.call("system.status")).connections > 0) { /* until they are forgotten */ }
+  };
+  await guarded(gone(), "end of all");
+});
+
+/** Asks until it is let in, and lets go of it. */
+async function untilUpgraded(upgrade: () => ReturnType<typeof upgradeByHand>): Promise<void> {
+  for (;;) {
+    const { conn, head } = await upgrade();
+    conn.close();
+    if (head.startsWith("HTTP/1.1 101 ")) return;
+  }
+}
 
 Deno.test("a hundred clients that vanish leave nothing behind", async () => {
   await using daemon = await startTestDaemon();

@@ -282,18 +282,34 @@ export class SocketClient {
 }
 
 const UPGRADE = "GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n" +
-  "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
-  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+  "Upgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
-/** Asks for a WebSocket by hand, and answers the connection with the head of what came back. */
+const VERSION = "Sec-WebSocket-Version: 13\r\n";
+
+/** Asks for a WebSocket by hand, and waits for no answer. */
+export async function sendUpgrade(
+  path: string,
+  token: string | null,
+  more = VERSION,
+): Promise<Deno.Conn> {
+  const conn = await Deno.connect({ transport: "unix", path });
+  const shown = token === null ? "" : `Authorization: Bearer ${token}\r\n`;
+  await conn.write(new TextEncoder().encode(`${UPGRADE}${shown}${more}\r\n`));
+  return conn;
+}
+
+/**
+ * Asks for a WebSocket by hand, and answers the connection with the head of what came back.
+ *
+ * @param version Lines that say which version of WebSockets is meant.
+ */
 export async function upgradeByHand(
   path: string,
   token: string | null,
   more = "",
+  version = VERSION,
 ): Promise<{ readonly conn: Deno.Conn; readonly head: string }> {
-  const conn = await Deno.connect({ transport: "unix", path });
-  const shown = token === null ? "" : `Authorization: Bearer ${token}\r\n`;
-  await conn.write(new TextEncoder().encode(`${UPGRADE}${shown}${more}\r\n`));
+  const conn = await sendUpgrade(path, token, `${version}${more}`);
   const part = new Uint8Array(4096);
   const count = await guarded(conn.read(part), "answer to an upgrade") ?? 0;
   return { conn, head: new TextDecoder().decode(part.subarray(0, count)) };

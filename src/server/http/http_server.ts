@@ -8,7 +8,7 @@
  */
 
 import { JsonRpcCodec } from "../../codecs/json_rpc.ts";
-import { PosternError, shown } from "../../core/errors.ts";
+import { PosternError } from "../../core/errors.ts";
 import { Places, quarters } from "../../core/places.ts";
 import type { Principal } from "../../core/principal.ts";
 import type { RouteMatch } from "../../core/routes.ts";
@@ -20,7 +20,7 @@ import { Answers } from "./answers.ts";
 import { Authentication } from "./authentication.ts";
 import { eventQuery } from "./event_query.ts";
 import { EventStream } from "./event_stream.ts";
-import { requireLocal, requireVersion, withVersion } from "./guards.ts";
+import { isHttp2, requireLocal, requireVersion, withVersion } from "./guards.ts";
 import { prometheusText } from "./prometheus.ts";
 import { Listener } from "./listener.ts";
 import { RequestBodies } from "./request_body.ts";
@@ -29,6 +29,8 @@ import { RouteTable } from "./route_table.ts";
 import { answerRpc, rpcRefusal } from "./rpc.ts";
 import { serviceRoute } from "./service_routes.ts";
 import { Strangers } from "./strangers.ts";
+import { TurnedAway } from "./turned_away.ts";
+import { otherVersion, requireUpgrade, upgraded } from "./upgrade.ts";
 import { WebSocketWire } from "./web_socket_wire.ts";
 
 export interface HttpSettings {
@@ -50,6 +52,8 @@ export interface HttpOptions {
   readonly routes: readonly Route[];
   /** Called when the socket had to be opened again; rights on it are not this server's. */
   readonly opened: () => void;
+  /** Why there is no room for another connection, if there is none. */
+  readonly full: () => PosternError | null;
   /** Takes a connection among all of them. @throws PosternError `too_many` */
   readonly admit: (served: Served) => void;
   readonly leave: (served: Served) => void;
@@ -69,6 +73,7 @@ export class HttpServer {
   readonly #bodies: RequestBodies;
   readonly #answers = new Answers();
   readonly #strangers: Strangers;
+  readonly #turnedAway = new TurnedAway();
   #stopping = false;
   #sseClients = 0;
   #inProgress = 0;
@@ -155,6 +160,7 @@ export class HttpServer {
   }
 
   async #answerGuarded(request: Request): Promise<Response> {
+    if (isHttp2(request)) return new Response(null, { status: 505 });
     requireLocal(request, this.#options.settings.name);
     requireVersion(request);
     if (this.#stopping) throw new PosternError("shutting_down", "the daemon is stopping");
@@ -306,14 +312,19 @@ export class HttpServer {
   }
 
   #webSocket({ request, url, caller }: Exchange): Response {
-    if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
-      throw url.pathname === "/"
-        ? new PosternError("not_found", 'there is nothing at "/" but a WebSocket')
-        : new PosternError("invalid_request", `${shown(url.pathname)} takes a WebSocket upgrade`);
-    }
-    if (caller.principal === null) this.#strangers.requireRoom(url.pathname);
-    const { context, admit, leave } = this.#options;
+    requireUpgrade(request, url);
+    const other = otherVersion(request);
+    if (other !== null) return other;
+    const isStranger = caller.principal === null;
+    if (isStranger) this.#strangers.requireRoom(url.pathname);
+    const { context, full, admit, leave } = this.#options;
+    const refusal = full();
+    if (refusal !== null && (isStranger || !this.#turnedAway.hasRoom)) throw refusal;
     const { socket, response } = upgraded(request);
+    if (refusal !== null) {
+      this.#turnedAway.add(socket, refusal);
+      return response;
+    }
     const released = Promise.withResolvers<void>();
     const wire = new WebSocketWire(socket, {
       hold: (bytes) => this.#holdInput(bytes),
@@ -326,14 +337,9 @@ export class HttpServer {
       principal: caller.principal,
       client: caller.client,
     });
-    try {
-      admit(connection);
-    } catch (error) {
-      socket.onopen = () => socket.close(1013, (error as Error).message.slice(0, 120));
-      return response;
-    }
+    admit(connection);
     this.#wires.add(wire);
-    if (caller.principal === null) this.#strangers.watch(connection, released.promise);
+    if (isStranger) this.#strangers.watch(connection, released.promise);
     // Whoever went may have said something before that is still being carried out.
     Promise.all([connection.serve(), released.promise]).then(() => {
       this.#wires.delete(wire);
@@ -363,16 +369,4 @@ function tooManyStreams(limit: number): PosternError {
 /** Where a request goes; the host is the guards' to look at, and may be no name at all. */
 function urlOf({ url }: Request): URL {
   return new URL(`http://localhost${url.replace(/^[a-z+]+:\/\/[^/?#]*/i, "")}`);
-}
-
-/** @throws PosternError `invalid_request` */
-function upgraded(request: Request): Deno.WebSocketUpgrade {
-  try {
-    return Deno.upgradeWebSocket(request, { idleTimeout: 0 });
-  } catch (error) {
-    throw new PosternError(
-      "invalid_request",
-      `this is no WebSocket upgrade: ${(error as Error).message}`,
-    );
-  }
 }

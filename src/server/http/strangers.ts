@@ -3,7 +3,8 @@
  *
  * The platform counts only messages that are whole, so half of one may be of any size: where others than the daemon's
  * own user reach the socket there are no such WebSockets. Where only that user does, who could read the token file as
- * well, there are `MAX_STRANGERS` at once, each for `limits.hello_timeout_ms`.
+ * well, there are `MAX_STRANGERS` at once, each closed after `limits.hello_timeout_ms`. The platform cannot end one
+ * that does not answer its goodbye, and keeps what came on it: so that one is still counted, until it goes.
  */
 
 import { PosternError } from "../../core/errors.ts";
@@ -39,18 +40,15 @@ export class Strangers {
   }
 
   /**
-   * Counts one until it has shown a token, is gone, or has taken too long, which ends it.
+   * Counts one until it has shown a token or is gone. One that takes too long is closed.
    *
-   * @param gone Resolves when it is.
+   * @param gone Resolves when the platform has let go of it.
    */
   watch(connection: Connection, gone: Promise<void>): void {
     this.#count++;
     const left = Promise.withResolvers<void>();
     connection.onLogin = left.resolve;
-    const timer = setTimeout(() => {
-      connection.close();
-      left.resolve();
-    }, this.#options.timeoutMs());
+    const timer = setTimeout(() => connection.close(), this.#options.timeoutMs());
     Promise.race([left.promise, gone]).then(() => {
       clearTimeout(timer);
       this.#count--;

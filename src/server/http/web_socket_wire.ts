@@ -53,6 +53,7 @@ export class WebSocketWire implements Wire {
   #at = 0;
   #inputBytes = 0;
   #ended = false;
+  #isGone = false;
   #wake: () => void = () => {};
   #resolveGone: () => void = () => {};
   #goneTimer: ReturnType<typeof setTimeout> | undefined;
@@ -148,12 +149,13 @@ export class WebSocketWire implements Wire {
     this.#at = 0;
     this.#account(-this.#inputBytes);
     this.#end();
-    if (this.#socket.readyState > WebSocket.OPEN) return;
+    if (this.#isGone || this.#socket.readyState > WebSocket.OPEN) return;
     this.#socket.close(code, reason);
     this.#goneTimer = setTimeout(() => this.#resolveGone(), GOODBYE_MS);
   }
 
   #onGone(): void {
+    this.#isGone = true;
     clearTimeout(this.#goneTimer);
     this.#resolveGone();
     this.#end();
