@@ -6,88 +6,23 @@ import {
   type Client,
   connect,
   type OperationName,
-  type OperationParams,
   type OperationResult,
 } from "../../src/client/mod.ts";
 import { defineOperation } from "../../src/operations/operation.ts";
 import { OPERATIONS } from "../../src/operations/registry.ts";
 import { startTestDaemon } from "../support/in_process.ts";
-
-/** The parameters of an operation that must be given. */
-type Required<P> = {
-  [K in keyof P as string extends K ? never : Record<never, never> extends Pick<P, K> ? never : K]:
-    true;
-};
-
-/** The type check holds this to the types: every operation, and of each what it requires. */
-const REQUIRED: { [N in OperationName]: Required<OperationParams<N>> } = {
-  "auth.access": {},
-  "auth.login": { token: true },
-  "consumer.list": {},
-  "consumer.remove": { consumer: true },
-  "echo.ping": {},
-  "event.ack": { up_to_seq: true },
-  "event.inbox": {},
-  "event.read": {},
-  "event.send": {},
-  "event.subscribe": {},
-  "event.unsubscribe": { subscription_id: true },
-  "lease.acquire": { name: true, ttl_secs: true },
-  "client.list": {},
-  "lease.list": {},
-  "lease.release": {},
-  "lease.renew": { lease_id: true },
-  "peer.list": {},
-  "permission.answer": { request_id: true, result: true },
-  "permission.cancel": { request_id: true },
-  "permission.delegate": { request_id: true, to: true },
-  "permission.demo": { tool: true, input: true },
-  "permission.list": {},
-  "permission.refresh_timeout": { request_id: true, extend_s: true },
-  "permission.request": { tool: true, input: true },
-  "permission.wait": { request_id: true },
-  "record.define": { name: true },
-  "record.get": {},
-  "record.history": {},
-  "record.list": {},
-  "record.remove": {},
-  "record.set": { value: true },
-  "record.subscribe": {},
-  "record.unsubscribe": { subscription_id: true },
-  "service.answer": { id: true },
-  "service.cancel": { call_id: true },
-  "service.call": { service: true, method: true },
-  "service.list": {},
-  "service.register": { name: true, methods: true },
-  "session.attach": {},
-  "session.cancel": { turn_id: true },
-  "session.create": {},
-  "session.get": { session_id: true },
-  "session.list": {},
-  "session.reply": { session_id: true, text: true },
-  "session.send": { session_id: true, text: true },
-  "system.hello": {},
-  "system.operations": {},
-  "system.ping": {},
-  "system.shutdown": {},
-  "system.status": {},
-  "system.whoami": {},
-  "turn.emit": { turn_id: true, type: true },
-  "token.create": { name: true, scopes: true },
-  "token.list": {},
-  "token.revoke": { id: true },
-  "token.rotate": {},
-};
-
-Deno.test("the types name every operation of the registry and no other", () => {
-  assertEquals(Object.keys(REQUIRED).sort(), OPERATIONS.map(({ name }) => name).sort());
-});
+import { EXAMPLES } from "../support/operation_examples.ts";
 
 for (const { name, params } of OPERATIONS) {
-  Deno.test(`${name}: the types require what the registry requires`, () => {
+  Deno.test(`${name}: the registry takes what the types take, and nothing less`, () => {
+    const given = { token: "t", id: "i", own: "o", text: "x" };
+    const examples = EXAMPLES[name as OperationName].map((make) => make(given));
+    for (const example of examples) params.parse(example);
     const { required = [] } = z.toJSONSchema(params, { io: "input" });
-    const typed = Object.keys(REQUIRED[name as OperationName] ?? { unknown: true });
-    assertEquals(typed.sort(), required.toSorted());
+    for (const field of required) {
+      const { [field]: _, ...rest } = examples[0] as Record<string, unknown>;
+      assertEquals(params.safeParse(rest).success, false, `without ${field}`);
+    }
   });
 }
 
