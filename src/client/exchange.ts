@@ -27,8 +27,8 @@ import { PosternError, shown } from "./errors.ts";
  */
 export interface RequestOptions {
   /**
-   * Gives up waiting, with the signal's reason. The request may still be carried out; a call of a service is cancelled
-   * at its provider, and so it is when `timeoutMs` is over.
+   * Gives up waiting, with the signal's reason. The request may still be carried out. A call of a service is cancelled
+   * at its provider, unless its parameters were given as JSON text; and so it is when `timeoutMs` is over.
    */
   readonly signal?: AbortSignal;
   /** Gives up after so long, with `timeout`. @default the client's `requestTimeoutMs` */

@@ -7,12 +7,15 @@ import type { Link } from "./link.ts";
 /** The cancellation itself is not waited for by anybody. */
 const CANCEL_MS = 10_000;
 
+/** A program's own ids are other ones. */
+const PREFIX = crypto.randomUUID();
 let lastId = 0;
 
 /** The parameters under an id by which the call can be cancelled; JSON text goes out as it was written. */
 export function withCallId(params: object | string): object | string {
   if (typeof params === "string") return params;
-  return { call_id: `c${++lastId}`, ...params };
+  const { call_id = `${PREFIX}-${++lastId}`, ...others } = params as { call_id?: string };
+  return { call_id, ...others };
 }
 
 /** Has a call cancelled whose caller gives it up. */

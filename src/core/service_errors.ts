@@ -52,6 +52,15 @@ export function timedOut(
   );
 }
 
+/** The caller's name for the call stands for another one. */
+export function openAlready({ callId }: CallRequest): PosternError {
+  return new PosternError(
+    "conflict",
+    `service.call: call_id: a call ${shown(callId ?? "")} of this connection is open already`,
+    { field: "call_id" },
+  );
+}
+
 /** Whoever called wants no answer any more. */
 export function cancelledCall({ service, method }: CallRequest): PosternError {
   return new PosternError(

@@ -2,9 +2,10 @@
  * Services: methods that connected clients provide, and the calls of them.
  *
  * Invariants: each call has one outcome, which is the first of its provider's answer, its time-out, its caller's going
- * or cancelling, and its provider's going; only the provider that was given a call answers it; a provider is given at most as many at
- * once as it takes, and calls begin in the order in which they came. Providers of one name have the same methods and
- * routes, and calls go to them in turn; a call that waits is given to the method that it was for, or to none. Nothing of this is stored.
+ * or cancelling, and its provider's going; only the provider that was given a call answers it; a provider is given at
+ * most as many at once as it takes, and calls begin in the order in which they came. Providers of one name have the
+ * same methods and routes, and calls go to them in turn; a call that waits is given to the method that it was for, or
+ * to none. A caller's name for a call stands for one that is open. Nothing of this is stored.
  *
  * Bounds: the constants below. One call more is refused with `too_many`.
  */
@@ -20,6 +21,7 @@ import {
   cancelledCall,
   full,
   goneCaller,
+  openAlready,
   registeredAnew,
   reserved,
   timedOut,
@@ -86,6 +88,8 @@ export class ServiceRegistry {
   readonly #calls = new Map<string, OpenCall>();
   #lastId = 0;
   readonly #room = new OpenCalls();
+  /** Of each caller the calls that it has named. */
+  readonly #named = new WeakMap<Departure, Map<string, OpenCall>>();
 
   /** @param options The nouns of operations, which no service may be named after. */
   constructor(options: { readonly clock: Clock; readonly nouns: Iterable<string> }) {
@@ -176,13 +180,16 @@ export class ServiceRegistry {
   /**
    * Calls a method, at once or when a provider has room.
    *
-   * @throws PosternError `service_unavailable`, `not_found`, `too_many`; through the ticket `timeout`,
+   * @throws PosternError `service_unavailable`, `not_found`, `too_many`, `conflict` for a call of this name that is
+   * open already; through the ticket `timeout`,
    * `service_unavailable` and what the provider answers.
    */
   call(request: CallRequest): Ticket<unknown> {
     this.method(request.service, request.method);
     const service = this.#get(request.service);
     this.#requireRoom(service, request);
+    const named = this.#namedBy(request.departure);
+    if (request.callId !== undefined && named.has(request.callId)) throw openAlready(request);
     const call: OpenCall = {
       id: `c${++this.#lastId}`,
       request,
@@ -193,6 +200,7 @@ export class ServiceRegistry {
       detach: () => {},
     };
     this.#calls.set(call.id, call);
+    if (request.callId !== undefined) named.set(request.callId, call);
     this.#room.take(request);
     service.waiting.add(call);
     call.detach = request.departure.add(() => this.#abandon(call, goneCaller(request)));
@@ -213,15 +221,15 @@ export class ServiceRegistry {
   }
 
   /**
-   * Ends the open calls that a caller gave this name.
+   * Ends the open call that a caller gave this name.
    *
    * @returns `false` when there is none.
    */
   cancel(departure: Departure, callId: string): boolean {
-    const own = [...this.#calls.values()]
-      .filter(({ request }) => request.departure === departure && request.callId === callId);
-    for (const call of own) this.#abandon(call, cancelledCall(call.request));
-    return own.length > 0;
+    const call = this.#named.get(departure)?.get(callId);
+    if (call === undefined) return false;
+    this.#abandon(call, cancelledCall(call.request));
+    return true;
   }
 
   /** Whether the provider has an open call of that originator. */
@@ -257,6 +265,12 @@ export class ServiceRegistry {
   /** The HTTP methods that a path takes; none where it leads nowhere. */
   routeMethods(path: string): string[] {
     return this.#routes.methodsOf(path);
+  }
+
+  #namedBy(departure: Departure): Map<string, OpenCall> {
+    const named = this.#named.get(departure) ?? new Map<string, OpenCall>();
+    this.#named.set(departure, named);
+    return named;
   }
 
   #get(name: string): Service {
@@ -350,6 +364,8 @@ export class ServiceRegistry {
   #end(call: OpenCall, answer: Answer): void {
     // A provider that answers as it is told of the cancellation.
     if (!this.#calls.delete(call.id)) return;
+    const { departure, callId } = call.request;
+    if (callId !== undefined) this.#namedBy(departure).delete(callId);
     this.#room.giveBack(call.request);
     call.service.waiting.delete(call);
     call.at?.running.delete(call);

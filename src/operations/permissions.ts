@@ -150,7 +150,7 @@ export const PERMISSION_LIST = defineOperation({
   summary: "List the requests that the caller is to decide, oldest first.",
   scope: "read",
   params: z.object({
-    limit: limitOf(MAX_PENDING_EACH),
+    limit: limitOf(MAX_PENDING_EACH, { told: "the oldest" }),
   }),
   result: z.object({
     pending: z.array(z.object({

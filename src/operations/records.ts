@@ -126,7 +126,7 @@ export const RECORD_HISTORY = defineOperation({
   scope: "read",
   params: z.object({
     ...named,
-    limit: limitOf(MAX_CAPACITY, 100),
+    limit: limitOf(MAX_CAPACITY, { told: "the newest", usual: 100 }),
   }),
   result: z.object({
     values: z.array(z.object({ value, timestamp, sequence })),

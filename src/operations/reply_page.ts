@@ -10,10 +10,18 @@ const MAX_REPLY_BYTES = 1024 * 1024 - 1024;
 export const afterName: z.ZodOptional<z.ZodString> = z.string().max(256).optional()
   .describe("only names that sort after this one, as the last of the reply before");
 
-/** How much of a list is asked for. @param usual The default. @param most As many as there can be. */
-export function limitOf(most: number, usual: number = most): z.ZodDefault<z.ZodNumber> {
+/**
+ * How much of a list is asked for.
+ *
+ * @param most As many as there can be.
+ * @param told What is told of a longer list. @param usual The default.
+ */
+export function limitOf(
+  most: number,
+  { told = "the first", usual = most }: { readonly told?: string; readonly usual?: number } = {},
+): z.ZodDefault<z.ZodNumber> {
   return z.number().int().min(1).max(most).default(usual)
-    .describe(`1 to ${most}; a reply stops before 1 MiB, with one at least`);
+    .describe(`1 to ${most}: ${told}; a reply stops before 1 MiB, with one at least`);
 }
 
 export const hasMore: z.ZodBoolean = z.boolean()

@@ -1,7 +1,7 @@
 /** Operations on sessions: messages to them, and runners that answer. */
 
 import { z } from "zod";
-import { PosternError } from "../core/errors.ts";
+import { PosternError, shown } from "../core/errors.ts";
 import type { Runner } from "../core/runners.ts";
 import { MAX_SESSIONS } from "../core/session_room.ts";
 import type { SessionView } from "../core/sessions.ts";
@@ -62,10 +62,27 @@ export const SESSION_LIST = defineOperation({
   name: "session.list",
   summary: "List the sessions, that used last in front.",
   scope: "read",
-  params: z.object({ limit: limitOf(MAX_SESSIONS) }),
+  params: z.object({
+    after: sessionId.optional().describe(
+      "only those behind this one, the last of the reply before",
+    ),
+    limit: limitOf(MAX_SESSIONS, { told: "those used last" }),
+  }),
   result: z.object({ sessions: z.array(z.object(described)), has_more: hasMore }),
-  handle({ limit }, { services: { sessions } }) {
-    const page = pageOf(sessions.list(), limit, (view) => JSON.stringify(descriptionOf(view)));
+  handle({ after, limit }, { services: { sessions } }) {
+    const views = sessions.list();
+    const from = after === undefined
+      ? 0
+      : views.findIndex(({ session }) => session.id === after) + 1;
+    if (after !== undefined && from === 0) {
+      throw new PosternError(
+        "not_found",
+        `session.list: after: there is no session ${shown(after)}, or no more`,
+        { field: "after" },
+      );
+    }
+    const behind = views.slice(from);
+    const page = pageOf(behind, limit, (view) => JSON.stringify(descriptionOf(view)));
     return { sessions: page.list, has_more: page.hasMore };
   },
 });

@@ -113,9 +113,9 @@ Deno.test("a call that is given up, by its signal or its time, is aborted at its
   await first.promise;
   giveUp.abort(new Error("no longer wanted"));
   assertEquals((await assertRejects(() => aborted, Error)).message, "no longer wanted");
-  const late = await refusal(caller.call("service.call", params, { timeoutMs: 500 }));
+  const late = await refusal(caller.call("service.call", params, { timeoutMs: 1 }));
   assertEquals(late.code, "timeout");
-  // Where there is one place, it is free only when both are over.
+  // Where there is one place, it is free only when both are over, whether the second ever began or not.
   assertEquals(await call(caller, "slow.quick"), "here");
   assert(begun.every(({ aborted }) => aborted));
 });

@@ -278,6 +278,7 @@ Deno.test("an upgrade to another version of WebSockets than 13, or to none, is 4
     const { conn, head } = await upgradeByHand(daemon.httpSocketPath, daemon.token, "", version);
     conn.close();
     assertMatch(head, /^HTTP\/1.1 426 .*\r\nsec-websocket-version: 13\r\n.*unsupported_version/is);
+    assertMatch(head, /\r\nupgrade: websocket\r\n/i);
   }
 });
 

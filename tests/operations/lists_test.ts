@@ -103,4 +103,6 @@ Deno.test("of all sessions those that were used last fit one reply", async () =>
   assert(all.chars < 1024 * 1024, `${all.chars} characters`);
   const few = await pageOf({ sessions }, "session.list", { limit: 2 });
   assertEquals([few.names, few.hasMore], [names.toReversed().slice(0, 2), true]);
+  const rest = await pageOf({ sessions }, "session.list", { after: names[2] });
+  assertEquals([rest.names, rest.hasMore], [names.slice(0, 2).toReversed(), false]);
 });

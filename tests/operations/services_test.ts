@@ -108,6 +108,31 @@ Deno.test("a service is registered, listed and called, by those whose scopes all
   );
 });
 
+Deno.test("a call is cancelled by its caller's name for it, which stands for one open call", async () => {
+  const { provided, contextOf } = open();
+  const begun: string[] = [];
+  const silent: Provider = { call: (id) => begun.push(id), cancel: () => {} };
+  await ask("service.register", { ...ADD, max_concurrent: 1 }, contextOf(["serve"], silent));
+  const caller = contextOf(["send"]);
+  const named = (call_id: string) => ({ service: "math", method: "deep.er", call_id });
+  const [first, second] = [
+    ask("service.call", named("a"), caller),
+    ask("service.call", named("b"), caller),
+  ];
+  await refused(ask("service.call", named("a"), caller), "conflict", '"a"');
+  const other = contextOf(["send"]);
+  await refused(ask("service.cancel", { call_id: "b" }, other), "not_found", '"b"');
+  assertEquals(await ask("service.cancel", { call_id: "b" }, caller), {});
+  await refused(second, "service_unavailable", "has cancelled it");
+  assertEquals(await ask("service.cancel", { call_id: "a" }, caller), {});
+  await refused(first, "service_unavailable", "has cancelled it");
+  assertEquals(begun.length, 1, "what waited and was cancelled never began");
+  await refused(ask("service.cancel", { call_id: "a" }, caller), "not_found", '"a"');
+  const again = ask("service.call", named("a"), caller);
+  provided.answer(silent, begun.at(-1)!, { result: 7 });
+  assertEquals(await again, 7, "its name is free when it has ended");
+});
+
 Deno.test("a call's parameters match the method's schema, and a number stays as it was written", async () => {
   const { echo, contextOf } = open();
   await ask("service.register", ADD, contextOf(["serve"], echo));

@@ -25,6 +25,7 @@ export function otherVersion({ headers }: Request): Response | null {
   );
   const response = errorResponse(refusal);
   response.headers.set("sec-websocket-version", VERSION);
+  response.headers.set("upgrade", "websocket");
   return response;
 }
 
