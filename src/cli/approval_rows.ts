@@ -2,8 +2,8 @@
  * The list of `postern approvals` on a terminal: one row for each request, one of them chosen, or all of one.
  *
  * Nothing of what others wrote is obeyed by the terminal, and what is drawn fits its size. Only what was drawn as
- * chosen can be answered, with as much of its tool's name as the list ever shows. When the chosen one is decided elsewhere nothing is chosen, so that a key that was meant
- * for it does not meet another.
+ * chosen can be answered, in the list with as much of its tool's name as any screen shows there. When the chosen one is
+ * decided elsewhere nothing is chosen, so that a key that was meant for it does not meet another.
  *
  * Bounds: what a reply of the daemon holds, and `MAX_ANSWERED` ids.
  */
