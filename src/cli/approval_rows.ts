@@ -2,8 +2,8 @@
  * The list of `postern approvals` on a terminal: one row for each request, one of them chosen, or all of one.
  *
  * Nothing of what others wrote is obeyed by the terminal, and what is drawn fits its size. Only what was drawn as
- * chosen can be answered. When the chosen one is decided elsewhere nothing is chosen, so that a key that was meant
- * for it does not meet another.
+ * chosen can be answered, in the list with as much of its tool's name as any screen shows there. When the chosen one is
+ * decided elsewhere nothing is chosen, so that a key that was meant for it does not meet another.
  *
  * Bounds: what a reply of the daemon holds, and `MAX_ANSWERED` ids.
  */
@@ -12,7 +12,7 @@ import type { Pending, PendingList } from "./approval_list.ts";
 import { fieldTable, timeOf } from "./format.ts";
 import type { TerminalSize } from "./live_screen.ts";
 import { printable } from "./output.ts";
-import { cut, padded, wrapped } from "./text_width.ts";
+import { columnsOf, cut, padded, wrapped } from "./text_width.ts";
 
 /** No terminal is wider. */
 const MAX_CELL = 1000;
@@ -117,7 +117,11 @@ export class ApprovalRows {
     this.#detailTop = null;
   }
 
-  /** The lines, which fit; where there is little room the chosen one goes first. @param now Milliseconds since 1970, from which the time left is told. */
+  /**
+   * The lines, which fit; where there is little room the chosen one goes first.
+   *
+   * @param now Milliseconds since 1970, from which the time left is told.
+   */
   draw(size: TerminalSize, now: number): string[] {
     this.#drawn = null;
     const row = this.#rows[this.#at];
@@ -140,8 +144,8 @@ export class ApprovalRows {
     const room = rows - heads.length;
     const first = Math.max(0, Math.min(this.#at - (room >> 1), count - room));
     const shown = this.#rows.slice(first, first + room);
-    const isSeen = shown.some(({ request }) => request.request_id === this.#chosen);
-    this.#drawn = isSeen ? this.#chosen : null;
+    const chosen = shown.find(({ request }) => request.request_id === this.#chosen);
+    if (chosen !== undefined && hasRoomForTool(chosen, columns)) this.#drawn = this.#chosen;
     return [...heads, ...shown.map((row) => this.#drawRow(row, columns, now))];
   }
 
@@ -202,6 +206,12 @@ function areSame(some: readonly Row[], others: readonly Row[]): boolean {
 
 function toRow(request: Pending): Row {
   return { request, input: safe((JSON.stringify(request.input) ?? "-").slice(0, MAX_CELL)) };
+}
+
+/** Whether the screen cuts nothing off the tool's name in the list, whose own columns are as wide on any screen. */
+function hasRoomForTool({ request }: Row, columns: number): boolean {
+  const before = 2 + LEFT_WIDTH + 2;
+  return before + columnsOf(cut(safe(request.tool), TOOL_WIDTH)) < columns;
 }
 
 /** The cells side by side; input and rationale share what the others leave. */

@@ -18,7 +18,7 @@ import { followTurn, type TurnOutcome } from "./turn_follower.ts";
 /** What the daemon takes of one message. */
 const MAX_LINE_BYTES = 48 * 1024;
 const PROMPT = "> ";
-/** How long a cancellation may take before what is final ends the conversation without it. */
+/** How long after what is final the conversation may go on, for the turn to be cancelled; then it ends without. */
 const CANCEL_MS = 2000;
 const EXITS: Readonly<Record<TurnOutcome, number>> = {
   completed: EXIT.ok,
@@ -45,6 +45,8 @@ export class Chat {
   /** Why nothing can be written any more. */
   #unread: Error | null = null;
   #isClosed = false;
+  /** Ends what does not end by itself, from what is final on. */
+  #limit: ReturnType<typeof setTimeout> | undefined;
 
   constructor(client: Client, context: Context, sessionId: string) {
     this.#client = client;
@@ -179,6 +181,7 @@ export class Chat {
       await this.#context.out.raw(text);
     } catch (error) {
       this.#unread = error as Error;
+      this.#endSoon();
       this.#left.resolve(null);
       if (this.#turnId !== null) this.#requestCancel();
     }
@@ -218,13 +221,21 @@ export class Chat {
     } catch (error) {
       if (this.#signal === null || !this.#isClosed) throw error;
       return SIGNAL_EXITS[this.#signal];
+    } finally {
+      clearTimeout(this.#limit);
     }
+  }
+
+  /** Whatever the daemon does or does not. */
+  #endSoon(): void {
+    this.#limit ??= setTimeout(() => void this.#client.close(), CANCEL_MS);
   }
 
   #interrupt(signal: Interrupt): void {
     const isIdle = this.#turnId === null;
     // Of several the gravest counts.
     if (!this.#isFinal) this.#signal = signal;
+    if (this.#isFinal) this.#endSoon();
     if (isIdle || this.#isFinal) this.#left.resolve(null);
     if (isIdle) return;
     if (this.#wantsCancel) return void this.#client.close();

@@ -1,7 +1,8 @@
 /**
  * Keys as they are pressed, one by one, without being shown.
  *
- * Ctrl-C and Ctrl-Z stay signals. Text that is pasted, as a terminal marks it, is no key. When the reading ends, by whatever way, the terminal is as it was.
+ * Ctrl-C and Ctrl-Z stay signals. Text that is pasted, as a terminal marks it, is no key. When the reading ends, by
+ * whatever way, the terminal is as it was.
  */
 
 /** An escape sequence, or a character. */

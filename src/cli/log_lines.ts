@@ -2,8 +2,8 @@
  * The daemon's log as its readers see it: the last lines, and what comes, through rotation.
  *
  * The daemon rotates by copying or by renaming: a full file becomes `<path>.1`, older ones move up, and the file
- * itself is emptied, or is a new one. So what was not read yet when that happened is in the numbered files, and is read from
- * there. A line is given once; where lines may have been lost, `missed` says so.
+ * itself is emptied, or is a new one. So what was not read yet when that happened is in the numbered files, and is
+ * read from there. A line is given once; where lines may have been lost, `missed` says so.
  */
 
 const CHUNK_BYTES = 65_536;

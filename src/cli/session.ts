@@ -5,9 +5,10 @@
  * library is loaded when there is something to ask: the daemon's own command needs none of it.
  */
 
-import { findTarget, isInside, readToken, type Target } from "../client/discovery.ts";
+import { dirname } from "@std/path/posix";
+import { findTarget, readToken, type Target } from "../client/discovery.ts";
 import { PosternError } from "../client/errors.ts";
-import { whyNoKind, whyNotPrivate } from "../client/identity.ts";
+import { whyNoKind } from "../client/identity.ts";
 import type { Client, ConnectOptions } from "../client/mod.ts";
 import type { Context } from "./command.ts";
 import { UsageError } from "./exit_codes.ts";
@@ -64,8 +65,7 @@ export async function tokenFrom(
   { values, out }: Pick<Context, "values" | "out">,
 ): Promise<{ readonly token?: string }> {
   const path = values.text("token-file");
-  const target = targetOf(values);
-  const open = path === "-" ? null : whyOthersRead(path ?? target.tokenPath, target);
+  const open = path === "-" ? null : whyNotPrivate(path ?? targetOf(values).tokenPath);
   if (open !== null) await out.warn(open);
   if (path === undefined) return {};
   const token = path === "-" ? (await readAllInput()).trim() : readToken(path);
@@ -76,17 +76,32 @@ export async function tokenFrom(
   return { token };
 }
 
-/** What to warn of: a token file outside of the daemon's directory, which is private, that is not for its owner only. */
-function whyOthersRead(path: string, { directory }: Target): string | null {
+/** What to warn of: a token file that others than its owner can reach, and may read or write. */
+function whyNotPrivate(path: string): string | null {
   try {
-    const wrong = whyNotPrivate(Deno.statSync(path).mode);
-    if (wrong === null) return null;
-    const isHidden = isInside(Deno.realPathSync(directory), Deno.realPathSync(path));
-    return isHidden ? null : `the token file "${path}" ${wrong}`;
+    const mode = Deno.statSync(path).mode ?? 0;
+    const rights = [["read", 0o044], ["write", 0o022]] as const;
+    const given = rights.filter(([, bits]) => (mode & bits) !== 0).map(([name]) => name);
+    if (given.length === 0 || isShutIn(Deno.realPathSync(path))) return null;
+    return `the token file "${path}": others may ${given.join(" and ")} it (mode ${
+      octal(mode)
+    }); ` +
+      "give it mode 0600, or put it in a directory with mode 0700";
   } catch {
     // Whoever reads it says what is wrong with it.
     return null;
   }
+}
+
+/** Whether a directory above lets nobody through but its owner, as the daemon's does. */
+function isShutIn(path: string): boolean {
+  const above = dirname(path);
+  if (((Deno.statSync(above).mode ?? 0) & 0o011) === 0) return true;
+  return above !== path && isShutIn(above);
+}
+
+function octal(mode: number): string {
+  return `0${(mode & 0o777).toString(8).padStart(3, "0")}`;
 }
 
 /** Where the options say the daemon is. */

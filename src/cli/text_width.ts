@@ -47,6 +47,7 @@ export function wrapped(text: string, width: number): string[] {
   return [...lines, line];
 }
 
-function columnsOf(text: string): number {
+/** How many columns the text takes. */
+export function columnsOf(text: string): number {
   return [...text].reduce((sum, char) => sum + widthOf(char), 0);
 }

@@ -2,8 +2,8 @@
  * `log/audit.jsonl`: who authenticated, and who changed what.
  *
  * Invariants: a line holds an operation, what it came to and who asked, and never a token, a client_id or anything of
- * the parameters, also where a client gives one as a name; each line is a JSON object of the same form, also the one that says how many could not be written.
- * Rotated by size while it is written: a full file is renamed.
+ * the parameters, also where a client gives one as a name; each line is a JSON object of the same form, also the one
+ * that says how many could not be written. Rotated by size while it is written: a full file is renamed.
  */
 
 import { withoutSecrets } from "../core/errors.ts";

@@ -3,8 +3,10 @@
  *
  * Invariants: a blob has its name only once all of it is on disk, and is answered once its name is; the same content
  * is one file; what nobody has put again within the retention is removed; what is there can be put again however many
- * blobs there are, as long as the disk has room for a second one of it. A file that is gone or cut is no blob. Bounds: `maxBytes` a blob; sixteen times that together with what is on its way, and two more times for
- * what may turn out to be there; `MAX_BLOBS` of them; `MAX_UPLOADS` and `MAX_DOWNLOADS` at once, and of those
+ * blobs there are, as long as the disk has room for a second one of it. A file that is gone or cut is no blob.
+ *
+ * Bounds: `maxBytes` a blob; sixteen times that together with what is on its way, and two more times for what may
+ * turn out to be there; `MAX_BLOBS` of them; `MAX_UPLOADS` and `MAX_DOWNLOADS` at once, and of those
  * `UPLOADS_PER_TOKEN` and `DOWNLOADS_PER_TOKEN` by one token; none may be silent for `idleMs`, and an upload must be
  * as fast as `LEAST_BYTES_PER_SEC`. An upload that a crash cut off is removed at the next start.
  */

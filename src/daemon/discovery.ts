@@ -1,8 +1,9 @@
 /**
  * `daemon.json`: where a running daemon listens and who it is, for its clients.
  *
- * It is written in one step after the daemon listens and removed on an orderly stop, if the disk allows it. Clients of other versions
- * read it: fields are added, never renamed, and `schema` counts only changes that an older reader would get wrong.
+ * It is written in one step after the daemon listens and removed on an orderly stop, if the disk allows it. Clients of
+ * other versions read it: fields are added, never renamed, and `schema` counts only changes that an older reader would
+ * get wrong.
  */
 
 import { isAbsolute, join, relative } from "@std/path/posix";

@@ -23,7 +23,8 @@ export interface Identity {
  * @param directory The runtime directory.
  * @param uid The user the files must belong to; `null` where the platform knows none.
  * @returns The identity; the private key stays in its file.
- * @throws {PosternError} `permission_denied` for a file that is not a private one of ours, `invalid_params` when it holds no key.
+ * @throws {PosternError} `permission_denied` for a file that is not a private one of ours, `invalid_params` when it
+ *   holds no key.
  */
 export async function loadOrCreateIdentity(
   directory: string,

@@ -15,7 +15,8 @@ import { lookAt, readOwnFile, replaceOwnFile } from "./safe_file.ts";
  * @param path Where it is.
  * @param uid The user it must belong to; `null` where the platform knows none.
  * @returns 64 hex digits, in lower case.
- * @throws {PosternError} `permission_denied` when it is no private file of ours, `invalid_params` when it holds no token.
+ * @throws {PosternError} `permission_denied` when it is no private file of ours, `invalid_params` when it holds no
+ *   token.
  */
 export function loadOrCreateToken(path: string, uid: number | null): Promise<string> {
   return Promise.try(() => load(path, uid) ?? create(path, uid));

@@ -112,10 +112,12 @@ export class TokenKeeper {
     const old_valid_until = clock.now() + graceMs;
     tokens.replaceOwner(this.#token, graceMs);
     endRevoked();
-    if (doubt === null) log.info("rotated the owner token", { grace_ms: graceMs });
-    else {log.warn("rotated the owner token, which may not outlive a loss of power", {
-        reason: doubt,
-      });}
+    if (doubt === null) {
+      log.info("rotated the owner token", { grace_ms: graceMs });
+    } else {
+      const what = "rotated the owner token, which may not outlive a loss of power";
+      log.warn(what, { reason: doubt });
+    }
     return { token: this.#token, old_valid_until };
   }
 

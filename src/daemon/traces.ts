@@ -2,8 +2,8 @@
  * What a daemon leaves in its directory while it runs: its pid and its discovery file.
  *
  * Both go away on an orderly stop. Whoever holds the lock and finds them knows that the last daemon did not stop
- * in order, or could not remove them from a disk that was read-only; whoever does not hold it may only use them in messages. They are read with mistrust: a wrong field
- * is no field.
+ * in order, or could not remove them from a disk that was read-only; whoever does not hold it may only use them in
+ * messages. They are read with mistrust: a wrong field is no field.
  */
 
 import { join } from "@std/path/posix";

@@ -310,6 +310,20 @@ Deno.test("only what was drawn as chosen can be answered", () => {
   assertEquals(rows.answerable?.request_id, "a");
 });
 
+Deno.test("where the screen cuts off the name of the tool nothing is answered", () => {
+  for (const [tool, needed] of [["Bash", 17], ["日本", 17], ["x".repeat(40), 29]] as const) {
+    const rows = new ApprovalRows((text) => text);
+    rows.replace({ pending: [pending("a", { tool })], has_more: false });
+    for (const columns of Array.from({ length: 40 }, (_, at) => at + 1)) {
+      const lines = rows.draw({ columns, rows: 24 }, 0);
+      const isAnswerable = rows.answerable !== null;
+      assertEquals(isAnswerable, columns >= needed, `${columns} columns: ${lines.join("\n")}`);
+      const name = tool.length > 16 ? `${tool.slice(0, 15)}…` : tool;
+      if (isAnswerable) assert(lines[2]!.includes(` ${name}`), lines[2]);
+    }
+  }
+});
+
 Deno.test("in few lines the chosen one goes first, so that what can be answered is seen", () => {
   for (const message of ["", "told"]) {
     for (const isDetail of [false, true]) {

@@ -3,6 +3,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { jsonLines, postern, posternCommand } from "../support/cli.ts";
 import { CliProcess } from "../support/cli_process.ts";
+import { HeldSocket } from "../support/held_socket.ts";
 import { startTestDaemon, type TestDaemon } from "../support/in_process.ts";
 import { type Client, connect } from "../../src/client/mod.ts";
 import { Terminal, whyNoTerminal } from "../support/terminal.ts";
@@ -124,6 +125,48 @@ Deno.test("Ctrl-C, SIGTERM and SIGHUP cancel the one turn; their exit codes say 
     assertEquals(await runner.next(), { topic: "turn.cancelled", id: turn.id, text: undefined! });
     assertEquals(await chat.ended(), code);
   }
+});
+
+Deno.test("its help tells every exit code of a turn", async () => {
+  const { stdout } = await postern(["chat", "--help"]);
+  for (const code of ["0 completed", "1 failed", "130", "SIGTERM", "143", "SIGHUP with 129"]) {
+    assertStringIncludes(stdout, code);
+  }
+  assert(/a reader that goes\s+away/.test(stdout), stdout);
+});
+
+for (const operation of ["session.send", "session.cancel"]) {
+  Deno.test(`SIGTERM and SIGHUP end it where the daemon does not answer ${operation}`, async () => {
+    const ends = async (signal: "SIGTERM" | "SIGHUP", ...more: string[]): Promise<number> => {
+      await using daemon = await startTestDaemon();
+      await using runner = await TestRunner.attach(daemon);
+      await using socket = new HeldSocket(daemon.socketPath, operation);
+      await using chat = new CliProcess(chatArgs(daemon, ...more), {
+        POSTERN_SOCKET_PATH: socket.path,
+      });
+      if (more.length === 0) await chat.write("one\ntwo\n");
+      if (operation === "session.send") await socket.asked;
+      else await runner.next();
+      chat.kill(signal);
+      return await chat.ended();
+    };
+    const all = [ends("SIGTERM", "x"), ends("SIGTERM"), ends("SIGHUP", "x"), ends("SIGHUP")];
+    assertEquals(await Promise.all(all), [143, 143, 129, 129]);
+  });
+}
+
+Deno.test("a reader that goes away ends it where the daemon does not answer", async () => {
+  await using daemon = await startTestDaemon();
+  await using runner = await TestRunner.attach(daemon);
+  await using socket = new HeldSocket(daemon.socketPath, "session.cancel");
+  const env = { POSTERN_SOCKET_PATH: socket.path };
+  const child = posternCommand(chatArgs(daemon, "x"), { env }).spawn();
+  const turn = await runner.next();
+  await child.stdout.cancel();
+  await runner.emit(turn, "delta", { text: "to nobody\n" });
+  await socket.asked;
+  const { code } = await child.status;
+  assertEquals(code, 1, await new Response(child.stderr).text());
 });
 
 for (const more of [["x"], ["x", "--json"], []]) {

@@ -1,9 +1,12 @@
 /** `token`, `--token-file` and `metrics`, by the real program against a daemon in the test. */
 
 import { assert, assertEquals, assertMatch, assertNotEquals, assertThrows } from "@std/assert";
+import { dirname, join } from "@std/path/posix";
 import { type Finished, postern } from "../support/cli.ts";
+import { HeldSocket } from "../support/held_socket.ts";
 import { startTestDaemon, type TestDaemon } from "../support/in_process.ts";
 import { TestDirectory } from "../support/process.ts";
+import { canMount, SmallDisk } from "../support/small_disk.ts";
 
 const SECRET = /^pst_[0-9a-f]{16}_[0-9a-f]{64}$/;
 
@@ -52,18 +55,72 @@ Deno.test("token create --output puts the secret into a new file for its owner o
   assertEquals([json.name, json.file, "token" in json], ["more", file, false]);
 });
 
-Deno.test("a token file that others may read is warned of, unless it lies in the daemon's directory", async () => {
+Deno.test("token create --output tells of a path that can be no new file, and makes no token", async () => {
+  await using daemon = await startTestDaemon();
+  const run = runner(daemon);
+  const create = (path: string) => run(["token", "create", "ci", "--scope", "read", "-o", path]);
+  const present = "is there already, and is left as it is; it must be a new file\n";
+  for (const path of [daemon.directory, "/dev/null"]) {
+    const { code, stderr } = await create(path);
+    assertEquals([code, stderr], [1, `postern: --output: "${path}" ${present}`]);
+  }
+  for (const path of [join(daemon.directory, "none", "ci"), join(daemon.tokenPath, "ci")]) {
+    const { code, stderr } = await create(path);
+    assertEquals(code, 1);
+    assertMatch(stderr, new RegExp(`^postern: --output: "${path}" cannot be made: No.* directory`));
+  }
+  assertEquals(JSON.parse((await run(["token", "list", "--json"])).stdout).tokens, []);
+});
+
+const onFullDisk = `a token whose file takes nothing is revoked${canMount ? "" : " [needs root]"}`;
+if (!canMount) console.log(`ignored: ${onFullDisk}`);
+Deno.test({
+  name: onFullDisk,
+  ignore: !canMount,
+  async fn() {
+    await using disk = await SmallDisk.mount();
+    await using daemon = await startTestDaemon();
+    const run = runner(daemon);
+    const file = join(dirname(disk.directory), "ci.token");
+    const free = disk.fillUp();
+    const args = ["token", "create", "ci", "--scope", "read", "--output", file];
+    const told =
+      `postern: --output: "${file}" cannot be written: .*No space.*; the token [0-9a-f]{16}`;
+    const { code, stdout, stderr } = await run(args);
+    assertEquals([code, stdout], [1, ""]);
+    assertMatch(stderr, new RegExp(`^${told} is revoked\n$`));
+    assertThrows(() => Deno.statSync(file), Deno.errors.NotFound);
+    const list = async () => JSON.parse((await run(["token", "list", "--json"])).stdout).tokens;
+    assertEquals(await list(), []);
+    {
+      await using socket = new HeldSocket(daemon.socketPath, "token.revoke", { ends: true });
+      const { stderr } = await run(args, { env: { POSTERN_SOCKET_PATH: socket.path } });
+      const [{ id }] = await list();
+      assertMatch(stderr, new RegExp(`^${told} is not known to be revoked \\(.+\\); run: `));
+      assert(stderr.endsWith(`run: postern token revoke ${id}\n`), stderr);
+    }
+    assertThrows(() => Deno.statSync(file), Deno.errors.NotFound);
+    free();
+  },
+});
+
+Deno.test("a token file that others can reach and may read is warned of", async () => {
   await using daemon = await startTestDaemon();
   await using elsewhere = new TestDirectory();
   const run = runner(daemon);
   const secret = (await run(["token", "create", "reader", "--scope", "read"])).stdout;
   const [open, own] = [elsewhere.beside("open.token"), elsewhere.beside("own.token")];
-  for (const [path, mode] of [[open, 0o640], [own, 0o600]] as const) {
+  const [shutIn, writable] = [elsewhere.at("open.token"), elsewhere.beside("writable.token")];
+  const modes = [[open, 0o444], [own, 0o600], [shutIn, 0o444], [writable, 0o666]] as const;
+  for (const [path, mode] of modes) {
     Deno.writeTextFileSync(path, secret);
     Deno.chmodSync(path, mode);
   }
-  const warning =
-    `the token file "${open}" must be for its owner only (mode 0600), and has mode 0640`;
+  Deno.chmodSync(dirname(open), 0o711);
+  const warningOf = (path: string, rights: string, mode: string) =>
+    `the token file "${path}": others may ${rights} it (mode ${mode}); ` +
+    "give it mode 0600, or put it in a directory with mode 0700";
+  const warning = warningOf(open, "read", "0444");
   const ways = [
     run(["inbox", "--token-file", open]),
     run(["inbox"], { env: { POSTERN_TOKEN_FILE: open } }),
@@ -74,7 +131,12 @@ Deno.test("a token file that others may read is warned of, unless it lies in the
   }
   const { stderr } = await run(["inbox", "--json", "--token-file", open]);
   assertEquals(JSON.parse(stderr), { warning: { message: warning } });
-  assertEquals((await run(["inbox", "--token-file", own])).stderr, "");
+  for (const path of [own, shutIn]) {
+    assertEquals((await run(["inbox", "--token-file", path])).stderr, "");
+  }
+  const other = await run(["inbox", "--token-file", writable]);
+  const more = warningOf(writable, "read and write", "0666");
+  assertEquals(other.stderr, `postern: warning: ${more}\n`);
 });
 
 Deno.test("token list shows every token and no secret; token revoke takes an id or a name", async () => {

@@ -15,7 +15,8 @@ export const command: Command = {
     "On a terminal Ctrl-C cancels the turn that runs; at the prompt it ends the conversation, as",
     "Ctrl-D does. In a pipe each line of stdin is a turn. With a text it is that one turn. Exit",
     "codes of the turn, or of the last in a pipe that did not complete: 0 completed, 1 failed, 130",
-    "cancelled. With --json each event of a turn is a line.",
+    "cancelled. SIGTERM cancels it and ends with 143, SIGHUP with 129; so does a reader that goes",
+    "away, with 130. With --json each event of a turn is a line.",
   ],
   options: [
     { name: "runner", value: "NAME", help: "make the session with this runner, if there is none" },

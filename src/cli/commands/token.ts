@@ -5,6 +5,7 @@
  */
 
 import { PosternError, shown } from "../../client/errors.ts";
+import type { Client } from "../../client/mod.ts";
 import type { Command, Context } from "../command.ts";
 import { EXIT, UsageError } from "../exit_codes.ts";
 import { columns } from "../format.ts";
@@ -75,7 +76,9 @@ function create(context: Context, name: string): Promise<number> {
     const params = { name, scopes, ...(expires_in_secs === undefined ? {} : { expires_in_secs }) };
     const make = () => client.call<Token & { token: string }>("token.create", params);
     const file = values.text("output");
-    const { token, ...made } = file === undefined ? await make() : await intoFile(file, make);
+    const { token, ...made } = file === undefined
+      ? await make()
+      : await intoFile(file, client, make);
     if (file === undefined) await out.result({ ...made, token }, () => token);
     else if (out.json) await out.object({ ...made, file });
     if (!out.json) {
@@ -88,20 +91,40 @@ function create(context: Context, name: string): Promise<number> {
   });
 }
 
-/** Puts the token into a file that is there before it is made: a token that can be put nowhere is of no use. */
-async function intoFile<T extends { token: string }>(
+/**
+ * Puts the token into a file that is there before it is made, for one that can be put nowhere is of no use: where the
+ * file takes nothing after all, the token is revoked.
+ */
+async function intoFile<T extends { id: string; token: string }>(
   path: string,
+  client: Client,
   make: () => Promise<T>,
 ): Promise<T> {
   using file = newFile(path);
+  let made: T | null = null;
   try {
-    const made = await make();
+    made = await make();
     const text = new TextEncoder().encode(`${made.token}\n`);
     for (let at = 0; at < text.length;) at += file.writeSync(text.subarray(at));
+    file.syncSync();
     return made;
   } catch (error) {
-    Deno.removeSync(path);
-    throw error;
+    removeIfPossible(path);
+    if (made === null) throw error;
+    const outcome = await revoked(client, made.id);
+    const why = (error as Error).message;
+    throw new Error(`--output: "${path}" cannot be written: ${why}; ${outcome}`);
+  }
+}
+
+/** Revokes what nobody has. @returns What came of it, for who has to know. */
+async function revoked(client: Client, id: string): Promise<string> {
+  try {
+    await client.call("token.revoke", { id });
+    return `the token ${id} is revoked`;
+  } catch (error) {
+    const why = (error as Error).message;
+    return `the token ${id} is not known to be revoked (${why}); run: postern token revoke ${id}`;
   }
 }
 
@@ -109,11 +132,19 @@ function newFile(path: string): Deno.FsFile {
   try {
     return Deno.openSync(path, { write: true, createNew: true, mode: 0o600 });
   } catch (error) {
-    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
-    throw new PosternError(
-      "conflict",
-      `--output: "${path}" is there already, and is left as it is`,
-    );
+    if (error instanceof Deno.errors.AlreadyExists) {
+      const what = "is there already, and is left as it is; it must be a new file";
+      throw new PosternError("conflict", `--output: "${path}" ${what}`);
+    }
+    throw new Error(`--output: "${path}" cannot be made: ${(error as Error).message}`);
+  }
+}
+
+function removeIfPossible(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch {
+    // What it has of a token is of no use.
   }
 }
 
