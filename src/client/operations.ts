@@ -79,7 +79,7 @@ export type OperationParams<N extends OperationName> = Given<Table[N]["params"]>
  * function lagOf({ consumers }: OperationResult<"consumer.list">): number {
  *   return Math.max(0, ...consumers.map(({ lag }) => lag));
  * }
- * assert(lagOf({ consumers: [] }) === 0);
+ * assert(lagOf({ consumers: [], has_more: false }) === 0);
  * ```
  */
 export type OperationResult<N extends OperationName> = Shaped<Table[N]["result"]>;
