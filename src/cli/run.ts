@@ -83,11 +83,12 @@ function inCommand(command: Command, rest: string[]): { args: string[]; values: 
   }
 }
 
-/** The error with the form of the command that was probably meant. */
+/** The error with the form of the command that was probably meant, or with all there are. */
 function withHint(error: UsageError, { name, usage }: Command, given: string[]): UsageError {
-  const meant = usage.find((form) => given.includes(form.split(" ", 1)[0]!)) ?? usage[0];
-  const form = `postern ${name} ${meant}`.trimEnd();
-  return new UsageError(`${name}: ${error.message}; usage: ${form}`);
+  const meant = usage.find((form) => given.includes(form.split(" ", 1)[0]!));
+  const forms = meant === undefined ? usage : [meant];
+  const shown = forms.map((form) => `postern ${name} ${form}`.trimEnd()).join(" or ");
+  return new UsageError(`${name}: ${error.message}; usage: ${shown}`);
 }
 
 /** A missing daemon is told in one line, with the way to start it. */

@@ -7,6 +7,7 @@
  */
 
 import { join } from "@std/path/posix";
+import type { Log } from "../core/ports.ts";
 import type { HeadHint } from "../store/kv_store.ts";
 import { openOwnFile, readOwnFile } from "./safe_file.ts";
 
@@ -17,11 +18,18 @@ const DIGITS = 16;
 /**
  * Opens or creates the hint.
  *
+ * @param log Told when what is there is no head.
  * @throws PosternError `permission_denied` when the file is not a regular file of ours.
  */
-export function openHeadHint(directory: string, uid: number | null): HeadHint {
+export function openHeadHint(
+  directory: string,
+  { uid, log }: { readonly uid: number | null; readonly log: Log },
+): HeadHint {
   const path = join(directory, FILE);
   const text = readOwnFile(path, { uid });
+  if (text !== null && text !== "" && parse(text) === null) {
+    log.warn("events.head is damaged; whether the store has gone back is not known");
+  }
   const file = openOwnFile(path, { uid });
   const encoder = new TextEncoder();
   return {
@@ -34,8 +42,9 @@ export function openHeadHint(directory: string, uid: number | null): HeadHint {
   };
 }
 
-/** A line that was cut or never written says nothing. */
+/** A line that was cut or never written, or that no head can be, says nothing. */
 function parse(text: string): { epoch: string; head: number } | null {
   const found = /^(\d{16}) (\S+)\n/.exec(text);
-  return found === null ? null : { head: Number(found[1]), epoch: found[2]! };
+  const head = Number(found?.[1]);
+  return found === null || !Number.isSafeInteger(head) ? null : { head, epoch: found[2]! };
 }

@@ -59,7 +59,8 @@ async function publicPart(text: string): Promise<Uint8Array<ArrayBuffer>> {
     // What was tried to be parsed is a secret: nothing of it goes into the message.
     throw new PosternError(
       "invalid_params",
-      "reading the identity: identity.key must hold an Ed25519 private key (PKCS#8, PEM)",
+      "reading the identity: identity.key must hold an Ed25519 private key (PKCS#8, PEM); put a copy back, or " +
+        "remove it to have a new one made, which is another agent_id",
     );
   }
 }

@@ -17,6 +17,7 @@ import { type Lock, takeLock } from "./lock.ts";
 import { giveUpRights, workerPermissions } from "./rights.ts";
 import { prepareDirectory, SOCKET_NAMES } from "./runtime_directory.ts";
 import { type Environment, loadConfig, readOverrides } from "./settings.ts";
+import { removeLeftover } from "./safe_file.ts";
 import { chooseSocketPlace, reclaimSocket, type SocketPlace } from "./socket_path.ts";
 import { isWritten } from "./start_files.ts";
 import { EXIT, Supervisor, TICKS } from "./supervisor.ts";
@@ -87,6 +88,16 @@ interface Means {
   readonly say: (line: string) => void;
 }
 
+/** Files that are replaced in one step, by way of `<name>.new`. */
+const REPLACED: readonly string[] = [
+  "daemon.json",
+  "daemon.pid",
+  "ipc-token",
+  "identity.key",
+  "identity.pub",
+  "log/audit.jsonl",
+];
+
 /** Everything between the lock and the Worker. */
 async function prepare(options: LaunchOptions, means: Means) {
   const { directory, silenceMs = SILENCE_MS } = options;
@@ -153,6 +164,7 @@ async function takeOver(
   const removed: string[] = [];
   for (const path of paths) if (await reclaimSocket(path, means.uid)) removed.push(path);
   removeDiscovery(directory);
+  for (const name of REPLACED) removeLeftover(join(directory, `${name}.new`), means.uid);
   if (previous === null && removed.length === 0) return null;
   report(previous, removed, means);
   return previous;

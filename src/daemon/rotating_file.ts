@@ -46,6 +46,7 @@ export interface RotatingFileOptions extends RotationOptions {
   readonly onReplaced?: () => void;
 }
 
+const LF = 10;
 const COPY_BYTES = 65_536;
 /** A rotation may take long, and whoever writes a line waits for it. */
 const RETRY_MS = 5000;
@@ -78,6 +79,7 @@ export class RotatingFile implements Disposable {
     this.#onReplaced = options.onReplaced ?? (() => {});
     this.#file = this.#open(path);
     this.#size = this.#file.statSync().size;
+    this.#endLastLine();
   }
 
   /** Why lines are lost since the first that was; `undefined` when the last one was written. */
@@ -120,6 +122,22 @@ export class RotatingFile implements Disposable {
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  /** A crash may have left half a line, which must not swallow the next one. */
+  #endLastLine(): void {
+    if (this.#size === 0) return;
+    const last = new Uint8Array(1);
+    try {
+      this.#file.seekSync(-1, Deno.SeekMode.End);
+      this.#file.readSync(last);
+      if (last[0] === LF) return;
+      this.#writeWhole(new Uint8Array([LF]));
+      this.#size++;
+    } catch (error) {
+      // The disk takes nothing now; the line behind it is told as lost with the first that it takes.
+      this.#failure = error;
+    }
   }
 
   #tellLost(): void {

@@ -124,6 +124,18 @@ function writeNew(path: string, text: string, options: OwnFileOptions): void {
   Deno.chmodSync(path, options.mode ?? 0o600);
 }
 
+/** Removes what a crash left of a file of ours that was to be replaced; what is not ours stays. */
+export function removeLeftover(path: string, uid: number | null): void {
+  try {
+    const present = lookAt(path);
+    if (present === null) return;
+    check(path, present, { uid });
+    Deno.removeSync(path);
+  } catch {
+    // Whoever writes the file next says what stands there.
+  }
+}
+
 /** Makes sure that the names in a directory, as they are now, outlive a loss of power. */
 export function syncDirectory(path: string): void {
   using directory = Deno.openSync(path);

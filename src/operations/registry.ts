@@ -170,7 +170,9 @@ export function invoke(
   }
   throw new PosternError(
     "unknown_operation",
-    `there is no operation ${shown(call.operation)}; system.operations lists them`,
+    `there is no operation ${
+      shown(call.operation)
+    }; system.operations lists them, service.list those of services`,
   );
 }
 

@@ -52,6 +52,20 @@ Deno.test("start, status, restart and stop: what was sent is there after each", 
   assertEquals((await place.json("restart")).started, true);
 });
 
+Deno.test("restart tells of a configuration that cannot be read before it stops anything", async () => {
+  await using place = new Place();
+  const { pid } = await place.json("start");
+  Deno.writeTextFileSync(`${place.directory}/config.jsonc`, '{"limits":{"no_such":1}}', {
+    mode: 0o600,
+  });
+  const refused = await place.run("restart");
+  assertEquals([refused.code, refused.stdout], [1, ""]);
+  assert(/nothing is stopped: .*no_such/.test(refused.stderr), refused.stderr);
+  assertEquals((await place.json("status")).pid, pid);
+  Deno.removeSync(`${place.directory}/config.jsonc`);
+  assertEquals((await place.json("restart")).started, true);
+});
+
 Deno.test("of many starters at once all succeed, and one daemon runs", async () => {
   await using place = new Place();
   const outcomes = await Promise.all([1, 2, 3, 4].map(() => place.run("start", "--json")));

@@ -41,6 +41,17 @@ class Rotated implements Disposable {
   }
 }
 
+Deno.test("half a line that a crash left is ended, and swallows no other", async () => {
+  await using directory = new TestDirectory();
+  const path = directory.at("lines");
+  for (const [before, after] of [["", "one\n"], ["whole\n", "whole\none\n"], ["ha", "ha\none\n"]]) {
+    Deno.writeTextFileSync(path, before!, { mode: 0o600 });
+    using test = new Rotated(directory.path, {});
+    test.file.append("one\n");
+    assertEquals(test.text, after);
+  }
+});
+
 for (const isShared of [true, false]) {
   const way = isShared ? "copied" : "renamed";
 

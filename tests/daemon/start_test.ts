@@ -51,6 +51,56 @@ Deno.test("a daemon leaves its files private while it runs and only its data whe
   assert(left.includes("daemon.lock"), "the lock's file is never unlinked");
 });
 
+Deno.test("a database that is gone or empty beside its write-ahead log is refused, and the log is left", async () => {
+  await using directory = new TestDirectory();
+  {
+    await using process = await startProcess(directory.path).ready();
+    await process.crash();
+  }
+  const waiting = Deno.readFileSync(directory.at("events.kv-wal"));
+  Deno.truncateSync(directory.at("events.kv"));
+  await refusedStart(
+    directory,
+    /events.kv is empty or gone, and events.kv-wal beside it holds \d+/,
+  );
+  Deno.removeSync(directory.at("events.kv"));
+  await refusedStart(directory, /put events.kv back, or move events.kv-wal away/);
+  assertEquals(Deno.readFileSync(directory.at("events.kv-wal")), waiting);
+});
+
+Deno.test("a database that cannot be read is left as it is, and the refusal says what can be done", async () => {
+  await using directory = new TestDirectory();
+  const garbage = "no database ".repeat(1000);
+  Deno.writeTextFileSync(directory.at("events.kv"), garbage, { mode: 0o600 });
+  await refusedStart(directory, /events.kv cannot be read: .*put a copy of events.kv/);
+  assertEquals(directory.read("events.kv"), garbage);
+});
+
+Deno.test("a damaged events.head is told, and keeps nothing from starting", async () => {
+  await using directory = new TestDirectory();
+  for (const text of ["00000000000000", "9999999999999999 e\n"]) {
+    Deno.writeTextFileSync(directory.at("events.head"), text, { mode: 0o600 });
+    await using process = await startProcess(directory.path).ready();
+    process.signal("SIGTERM");
+    assertEquals(await process.end(), 0);
+  }
+  assertEquals(directory.log.match(/events.head is damaged/g)?.length, 2);
+});
+
+Deno.test("what a crash left of files that were to be replaced is removed; what is not ours stays", async () => {
+  await using directory = new TestDirectory();
+  const names = ["ipc-token.new", "identity.key.new", "daemon.json.new"];
+  for (const name of names) Deno.writeTextFileSync(directory.at(name), "half", { mode: 0o600 });
+  Deno.mkdirSync(directory.at("log"), { mode: 0o700 });
+  const open = directory.at("log", "audit.jsonl.new");
+  Deno.writeTextFileSync(open, "another's", { mode: 0o644 });
+  await using process = await startProcess(directory.path).ready();
+  assertEquals(directory.names().filter((name) => name.endsWith(".new")), []);
+  assertEquals(Deno.readTextFileSync(open), "another's");
+  process.signal("SIGTERM");
+  assertEquals(await process.end(), 0);
+});
+
 Deno.test("of two starters at once exactly one wins and the other names it", async () => {
   await using directory = new TestDirectory();
   await using first = startProcess(directory.path);

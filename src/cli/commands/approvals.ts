@@ -28,7 +28,7 @@ export const command: Command = {
   examples: [
     "approvals",
     "approvals --json | jq .tool",
-    "approvals deny 01J9 --reason 'not today'",
+    "approvals deny 806aa667-5f0e-4b51-9d2a-3f1c0a7e6b42 --reason 'not today'",
   ],
   arguments: [0, Infinity],
   choices: ACTIONS,

@@ -31,7 +31,7 @@ export const command: Command = {
   ],
   examples: [
     "blob put picture.png",
-    "tar c src | postern blob put -",
+    "blob put - < src.tar",
     "blob get 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 -o picture.png",
   ],
   arguments: [2, 2],

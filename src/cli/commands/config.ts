@@ -46,7 +46,7 @@ async function check(context: Context, file: string | undefined): Promise<number
 async function checkOwn(context: Context): Promise<string | null> {
   const { checkDirectory } = await import("../directory_check.ts");
   checkDirectory(targetOf(context.values).directory, Deno.uid());
-  return (await effective(context)).path;
+  return (await effectiveConfig(context)).path;
 }
 
 async function checkFile(path: string): Promise<string> {
@@ -57,7 +57,7 @@ async function checkFile(path: string): Promise<string> {
 
 async function show(context: Context): Promise<number> {
   const { withSources } = await import("../config_sources.ts");
-  const { config, path, directory, ...written } = await effective(context);
+  const { config, path, directory, ...written } = await effectiveConfig(context);
   const { overrides, file } = written;
   const settings = withSources(config, { file, overrides: overrides.settings });
   const sources = Object.fromEntries(settings.map(({ key, source }) => [key, source]));
@@ -75,7 +75,7 @@ async function show(context: Context): Promise<number> {
 }
 
 /** The configuration of the directory, read by the daemon's own rules. */
-async function effective({ values }: Context) {
+export async function effectiveConfig({ values }: Context) {
   const { directory } = targetOf(values);
   const { loadConfig, readOverrides } = await import("../../daemon/settings.ts");
   const { validateConfig } = await import("../../daemon/config.ts");
