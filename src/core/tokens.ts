@@ -157,24 +157,26 @@ export class Tokens {
   /**
    * Makes a named token.
    *
+   * @param lifeMs How long it is valid; `null` for ever.
    * @returns What is known of it, once it is on disk, and its secret, which nobody can read again.
    * @throws PosternError `conflict` for a name that is taken, `too_many`, `storage_full`.
    */
   create(
     name: string,
     scopes: readonly Scope[],
-    expiresMs: number | null,
+    lifeMs: number | null,
   ): Ticket<CreatedToken> {
     const { clock, secrets, documents } = this.#options;
-    this.#makeRoom(name, clock.now());
+    const now = clock.now();
+    this.#makeRoom(name, now);
     const id = secrets.random().slice(0, 16);
     const secret = `pst_${id}_${secrets.random()}`;
     const kept: KeptToken = {
       id,
       name,
       scopes,
-      createdMs: clock.now(),
-      expiresMs,
+      createdMs: now,
+      expiresMs: lifeMs === null ? null : now + lifeMs,
       lastUsedMs: null,
       hash: secrets.hash(secret),
       principal: { tokenId: id, scopes: new Set(scopes) },

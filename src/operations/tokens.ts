@@ -36,11 +36,9 @@ export const TOKEN_CREATE = defineOperation({
       .describe("how long it is valid; for ever if absent"),
   }),
   result: z.object({ ...described, token: z.string().describe("the secret") }),
-  handle({ name, scopes, expires_in_secs }, { services: { tokens, clock } }) {
-    const expiresMs = expires_in_secs === undefined
-      ? null
-      : Math.round(clock.now() + expires_in_secs * 1000);
-    return tokens.create(name, [...new Set(scopes)], expiresMs)
+  handle({ name, scopes, expires_in_secs: secs }, { services: { tokens } }) {
+    const lifeMs = secs === undefined ? null : Math.round(secs * 1000);
+    return tokens.create(name, [...new Set(scopes)], lifeMs)
       .map(({ token, secret }) => ({ ...descriptionOf(token), token: secret }));
   },
 });
