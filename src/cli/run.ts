@@ -83,12 +83,17 @@ function inCommand(command: Command, rest: string[]): { args: string[]; values: 
   }
 }
 
-/** The error with the form of the command that was probably meant, or with all there are. */
+/** Forms of a command that can be told in one line. */
+const TOLD_FORMS = 2;
+
+/** The error with the form of the command that was probably meant; else with all there are, or where they are told. */
 function withHint(error: UsageError, { name, usage }: Command, given: string[]): UsageError {
   const meant = usage.find((form) => given.includes(form.split(" ", 1)[0]!));
   const forms = meant === undefined ? usage : [meant];
-  const shown = forms.map((form) => `postern ${name} ${form}`.trimEnd()).join(" or ");
-  return new UsageError(`${name}: ${error.message}; usage: ${shown}`);
+  const hint = forms.length > TOLD_FORMS
+    ? `see: postern ${name} --help`
+    : `usage: ${forms.map((form) => `postern ${name} ${form}`.trimEnd()).join(" or ")}`;
+  return new UsageError(`${name}: ${error.message}; ${hint}`);
 }
 
 /** A missing daemon is told in one line, with the way to start it. */

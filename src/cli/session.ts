@@ -65,7 +65,7 @@ export async function tokenFrom(
   { values, out }: Pick<Context, "values" | "out">,
 ): Promise<{ readonly token?: string }> {
   const path = values.text("token-file");
-  const open = path === "-" ? null : whyNotPrivate(path ?? targetOf(values).tokenPath);
+  const open = path === "-" ? null : whyOthersReach(path ?? targetOf(values).tokenPath);
   if (open !== null) await out.warn(open);
   if (path === undefined) return {};
   const token = path === "-" ? (await readAllInput()).trim() : readToken(path);
@@ -77,7 +77,7 @@ export async function tokenFrom(
 }
 
 /** What to warn of: a token file that others than its owner can reach, and may read or write. */
-function whyNotPrivate(path: string): string | null {
+function whyOthersReach(path: string): string | null {
   try {
     const mode = Deno.statSync(path).mode ?? 0;
     const rights = [["read", 0o044], ["write", 0o022]] as const;

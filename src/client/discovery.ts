@@ -182,7 +182,7 @@ function absolute(directory: string, path: string): string {
 }
 
 /** Whether a path lies in a directory, by their names alone. */
-export function isInside(directory: string, path: string): boolean {
+function isInside(directory: string, path: string): boolean {
   const way = relative(directory, path);
   return way !== "" && way !== ".." && !way.startsWith("../") && !isAbsolute(way);
 }

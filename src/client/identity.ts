@@ -137,7 +137,7 @@ function whyNotOurs({ isFile, isSymlink, uid, mode, size }: Deno.FileInfo): stri
 }
 
 /** Which rule the mode of a file that keeps a secret breaks; `null` for none, or where there are no modes. */
-export function whyNotPrivate(mode: number | null): string | null {
+function whyNotPrivate(mode: number | null): string | null {
   if (mode === null || (mode & 0o077) === 0) return null;
   return `must be for its owner only (mode 0600), and has mode 0${(mode & 0o777).toString(8)}`;
 }

@@ -256,18 +256,12 @@ export class Leases {
 
   /** @throws PosternError `too_many` */
   #take(originator: string, tokenId: string): void {
-    const bounds: [isReached: boolean, limit: number, whose: string][] = [
-      [this.#held(originator) >= MAX_LEASES_OF_ONE, MAX_LEASES_OF_ONE, " by one client"],
-      [this.#shares.isAtBound(tokenId), MAX_LEASES_EACH, " with one token"],
-      [this.#shares.isFull, MAX_LEASES, ""],
-    ];
-    for (const [isReached, limit, whose] of bounds) {
-      if (!isReached) continue;
-      throw new PosternError(
-        "too_many",
-        `lease.acquire: ${limit} leases are held at most${whose}; release one first`,
-        { limit },
-      );
+    if (this.#held(originator) >= MAX_LEASES_OF_ONE) {
+      throw tooMany(MAX_LEASES_OF_ONE, " by one client");
+    }
+    const exceeded = this.#shares.exceededBy(tokenId);
+    if (exceeded !== null) {
+      throw tooMany(exceeded.limit, exceeded.isOfToken ? " with one token" : "");
     }
     this.#count({ originator, tokenId });
   }
@@ -343,4 +337,12 @@ function heldLease(
   leaseId: string,
 ): HeldLease {
   return { name, originator, tokenId, fence, acquiredMs, expiresMs, leaseId };
+}
+
+function tooMany(limit: number, whose: string): PosternError {
+  return new PosternError(
+    "too_many",
+    `lease.acquire: ${limit} leases are held at most${whose}; release one first`,
+    { limit },
+  );
 }

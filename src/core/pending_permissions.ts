@@ -81,15 +81,12 @@ export class PendingPermissions {
 
   /** @throws PosternError `too_many` */
   requireRoom(operation: string, { originator, tokenId }: PermissionRequest): void {
-    if (this.#shares.isFull) {
-      throw tooMany(`${operation}: ${MAX_PENDING} requests are without an answer`, MAX_PENDING);
-    }
     this.requireRoomOf(operation, originator);
-    if (!this.#shares.isAtBound(tokenId)) return;
-    throw tooMany(
-      `${operation}: ${MAX_PENDING_OF_TOKEN} requests that came with this token are without an answer`,
-      MAX_PENDING_OF_TOKEN,
-    );
+    const exceeded = this.#shares.exceededBy(tokenId);
+    if (exceeded === null) return;
+    const { limit, isOfToken } = exceeded;
+    const which = isOfToken ? " that came with this token" : "";
+    throw tooMany(`${operation}: ${limit} requests${which} are without an answer`, limit);
   }
 
   /** @throws PosternError `too_many` */

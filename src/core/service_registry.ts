@@ -41,7 +41,10 @@ export const MAX_WAITING = 1000;
 /** Of them those of one token, if that is not the owner's. */
 export const MAX_WAITING_EACH = 250;
 
-/** Names that no service may have, in any case, besides the nouns of operations: they mean something else on a provider's wire. */
+/**
+ * Names that no service may have, in any case, besides the nouns of operations: they mean something else on a
+ * provider's wire.
+ */
 const RESERVED: readonly string[] = ["call", "rpc", "postern", "log"];
 
 /** A service as everybody sees it. */
@@ -188,8 +191,7 @@ export class ServiceRegistry {
     this.method(request.service, request.method);
     const service = this.#get(request.service);
     this.#requireRoom(service, request);
-    const named = this.#namedBy(request.departure);
-    if (request.callId !== undefined && named.has(request.callId)) throw openAlready(request);
+    this.#requireFreeName(request);
     const call: OpenCall = {
       id: `c${++this.#lastId}`,
       request,
@@ -200,7 +202,7 @@ export class ServiceRegistry {
       detach: () => {},
     };
     this.#calls.set(call.id, call);
-    if (request.callId !== undefined) named.set(request.callId, call);
+    this.#name(call);
     this.#room.take(request);
     service.waiting.add(call);
     call.detach = request.departure.add(() => this.#abandon(call, goneCaller(request)));
@@ -267,10 +269,17 @@ export class ServiceRegistry {
     return this.#routes.methodsOf(path);
   }
 
-  #namedBy(departure: Departure): Map<string, OpenCall> {
+  /** @throws PosternError `conflict` */
+  #requireFreeName(request: CallRequest): void {
+    const { departure, callId } = request;
+    if (callId !== undefined && this.#named.get(departure)?.has(callId)) throw openAlready(request);
+  }
+
+  #name(call: OpenCall): void {
+    const { departure, callId } = call.request;
+    if (callId === undefined) return;
     const named = this.#named.get(departure) ?? new Map<string, OpenCall>();
-    this.#named.set(departure, named);
-    return named;
+    this.#named.set(departure, named.set(callId, call));
   }
 
   #get(name: string): Service {
@@ -365,7 +374,7 @@ export class ServiceRegistry {
     // A provider that answers as it is told of the cancellation.
     if (!this.#calls.delete(call.id)) return;
     const { departure, callId } = call.request;
-    if (callId !== undefined) this.#namedBy(departure).delete(callId);
+    if (callId !== undefined) this.#named.get(departure)?.delete(callId);
     this.#room.giveBack(call.request);
     call.service.waiting.delete(call);
     call.at?.running.delete(call);

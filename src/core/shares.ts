@@ -30,26 +30,17 @@ export class Shares {
     this.#each = each;
   }
 
-  /** Whether all have together what there is. */
-  get isFull(): boolean {
-    return this.#total >= this.#all;
-  }
-
-  /** Whether the token has what one token may have. */
-  isAtBound(tokenId: string): boolean {
-    return tokenId !== OWNER_ID && this.of(tokenId) >= this.#each;
-  }
-
   /** How many the token has. */
   of(tokenId: string): number {
     return this.#counts.get(tokenId) ?? 0;
   }
 
-  /** The bound that keeps the token from having so many more; `null` where none does. */
+  /** The bound that keeps the token from having so many more, its own first; `null` where none does. */
   exceededBy(tokenId: string, amount = 1): ExceededBound | null {
-    if (this.#total + amount > this.#all) return { limit: this.#all, isOfToken: false };
-    if (tokenId === OWNER_ID || this.of(tokenId) + amount <= this.#each) return null;
-    return { limit: this.#each, isOfToken: true };
+    if (tokenId !== OWNER_ID && this.of(tokenId) + amount > this.#each) {
+      return { limit: this.#each, isOfToken: true };
+    }
+    return this.#total + amount > this.#all ? { limit: this.#all, isOfToken: false } : null;
   }
 
   take(tokenId: string, amount = 1): void {
@@ -70,8 +61,9 @@ export class Shares {
    * @returns A token that has at least one: itself at its bound, else the one that has most; `null` where there is room.
    */
   whoMakesRoom(tokenId: string): string | null {
-    if (this.isAtBound(tokenId)) return tokenId;
-    if (!this.isFull) return null;
+    const exceeded = this.exceededBy(tokenId);
+    if (exceeded === null) return null;
+    if (exceeded.isOfToken) return tokenId;
     let most = "";
     for (const [id, count] of this.#counts) if (count > this.of(most)) most = id;
     return most;

@@ -71,5 +71,6 @@ export function requireClient(operation: string, { caller }: Context): string {
   throw new PosternError(
     "permission_denied",
     `${operation}: needs a client's identity: say system.hello with client_kind first`,
+    { field: "client_kind" },
   );
 }

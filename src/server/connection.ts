@@ -1,8 +1,10 @@
 /**
  * One connection: read, decode, invoke, encode, write.
  *
- * Invariant: a connection that does not read its replies is not read from either. Bounds: requests in flight, bytes of the outbox, bytes of a
- * line, subscriptions, and the log's backlog, all from `ServerLimits`.
+ * Invariant: a connection that does not read its replies is not read from either.
+ *
+ * Bounds: requests in flight, bytes of the outbox, bytes of a line, subscriptions, and the log's backlog, all from
+ * `ServerLimits`.
  */
 
 import type { Codec } from "../codecs/codec.ts";

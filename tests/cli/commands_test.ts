@@ -82,7 +82,12 @@ Deno.test("status, whoami, peers, version and call answer for programs", async (
 Deno.test("call has an identity with --as, which what needs one can be called with", async () => {
   await using daemon = await startTestDaemon();
   const acquire = ["call", "lease.acquire", '{"name":"build","ttl_secs":60}'];
-  assertEquals((await run(daemon, ...acquire)).code, 4);
+  const refused = await run(daemon, ...acquire);
+  assertEquals(
+    [refused.code, refused.stderr.includes("here: --as KIND")],
+    [4, true],
+    refused.stderr,
+  );
   assertEquals((await json(daemon, ...acquire, "--as", "cli")).fence, 1);
   assertEquals((await json(daemon, "call", "permission.list", "--as", "cli")).pending, []);
   const { code, stderr } = await run(daemon, ...acquire, "--as", "../x");

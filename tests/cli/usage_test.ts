@@ -46,6 +46,9 @@ for (
     [["config", "show", "x"], "x"],
     [["config", "check", "/nowhere/x"], "/nowhere/x"],
     [["consumers", "rm"], "name"],
+    [["consumers", "list"], "usage: postern consumers or postern consumers rm <name>"],
+    [["record"], "see: postern record --help"],
+    [["token", "lst"], 'one of create, list, revoke, rotate is expected, not "lst"; see: '],
     [["tail", "--pretty", "--json"], "--pretty"],
     [["approvals", "--as", "a b"], '--as: must be 1 to 64 of [A-Za-z0-9_-], got "a b"'],
     [

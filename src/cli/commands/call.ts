@@ -1,6 +1,6 @@
 /** `postern call`: any operation by name, so that nothing waits for a command of its own. */
 
-import { shown } from "../../client/errors.ts";
+import { PosternError, shown } from "../../client/errors.ts";
 import type { Client } from "../../client/mod.ts";
 import { type Command, IDENTITY_OPTION } from "../command.ts";
 import { EXIT, UsageError } from "../exit_codes.ts";
@@ -36,9 +36,20 @@ export const command: Command = {
       return EXIT.ok;
     };
     if (context.values.has("as")) return await withIdentity(context, {}, call);
-    return await withClient(context, call);
+    return await withClient(context, (client) => call(client).catch(hinted));
   },
 };
+
+/** What is missing has a name here. */
+function hinted(error: unknown): never {
+  const isIt = error instanceof PosternError && error.details?.field === "client_kind";
+  if (!isIt || error.code !== "permission_denied") throw error;
+  throw new PosternError(
+    error.code,
+    `${error.message}; here: --as KIND, such as --as cli`,
+    error.details,
+  );
+}
 
 async function readParams(operation: string, argument: string | undefined): Promise<string> {
   if (operation.endsWith("subscribe")) {
